@@ -1,1 +1,28 @@
-//! placeholder
+//! `crm-core`: the cluster logic as a pure state machine.
+//!
+//! **The drain invariant.** A shell calls [`Node::handle`] with the present time and one
+//! [`Input`], then takes every [`Output`] from `poll_output` until there is none, carries them out
+//! in order, and calls `handle` again when something happens or when `deadline` has come. Nothing
+//! else moves a node: no clock, no socket, no file, no thread, no randomness of its own. The same
+//! inputs give the same outputs, which is what makes the simulator's proof a proof.
+
+pub mod digest;
+pub mod event;
+pub mod execute;
+pub mod id;
+mod input;
+pub mod model;
+mod node;
+pub mod operation;
+pub mod operator;
+mod output;
+pub mod packet;
+pub mod place;
+pub mod record;
+pub mod rules;
+pub mod status;
+pub mod time;
+
+pub use input::{FenceResult, Input, Shutdown};
+pub use node::{Node, Start};
+pub use output::{Destination, Output, WatchdogDuty};

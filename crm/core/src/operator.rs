@@ -1,0 +1,57 @@
+//! What an operator can ask for, and the answers.
+//!
+//! A command given to any node is forwarded to the coordinator, which answers only after the
+//! change is committed (I5). Waiting until the cluster has carried it out is the CLI's work: it
+//! watches the status.
+
+use crate::id::{Digest, GroupId, NodeId, Stamp};
+use crate::time::Span;
+use serde::{Deserialize, Serialize};
+
+/// A change an operator asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// Let a group run; durable.
+    Start { group: GroupId },
+    /// Keep a group down; durable.
+    Stop { group: GroupId },
+    /// Stop and start it where it is.
+    Restart { group: GroupId },
+    /// Move it now; to the best other node if none is named.
+    Migrate { group: GroupId, to: Option<NodeId> },
+    Standby { node: NodeId },
+    Online { node: NodeId },
+    Maintenance { on: bool, lasts: Option<Span> },
+    /// Forget failures: of one group or all, on one node or all; unblocks a failed stop.
+    Clear { group: Option<GroupId>, node: Option<NodeId> },
+    /// Power a node off by its device.
+    Fence { node: NodeId },
+    /// The operator's word that a silent node is dead (R20). `incarnation_seen` binds it.
+    ConfirmDead { node: NodeId },
+    /// Commit a new configuration to all or to none. `base` is the digest it was edited from;
+    /// another one now in force refuses it.
+    Apply { text: String, base: Option<Digest> },
+    /// Stop every group and leave the cluster down (R15).
+    StopCluster,
+    /// Lift R15's stop.
+    StartCluster,
+    /// Take a node out of the voters for good.
+    Remove { node: NodeId },
+    /// A node asks to leave for a shutdown (R14).
+    Leave { node: NodeId },
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Committed under this stamp.
+    Done { stamp: Stamp, message: String },
+    /// Not done, and why; nothing changed.
+    Refused { reason: String, hint: String },
+    /// Nobody coordinates a quorum that this node can reach.
+    NoQuorum { reason: String },
+    /// It cannot be known whether it was committed (the coordinator was lost meanwhile).
+    Unknown { reason: String },
+}
