@@ -50,5 +50,7 @@ pub enum Shutdown {
 pub enum FenceResult {
     /// The target had no running CPU and no I/O at some instant after the request (AS3).
     Off,
-    Failed { reason: String },
+    Failed {
+        reason: String,
+    },
 }

@@ -13,33 +13,63 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
     /// Let a group run; durable.
-    Start { group: GroupId },
+    Start {
+        group: GroupId,
+    },
     /// Keep a group down; durable.
-    Stop { group: GroupId },
+    Stop {
+        group: GroupId,
+    },
     /// Stop and start it where it is.
-    Restart { group: GroupId },
+    Restart {
+        group: GroupId,
+    },
     /// Move it now; to the best other node if none is named.
-    Migrate { group: GroupId, to: Option<NodeId> },
-    Standby { node: NodeId },
-    Online { node: NodeId },
-    Maintenance { on: bool, lasts: Option<Span> },
+    Migrate {
+        group: GroupId,
+        to: Option<NodeId>,
+    },
+    Standby {
+        node: NodeId,
+    },
+    Online {
+        node: NodeId,
+    },
+    Maintenance {
+        on: bool,
+        lasts: Option<Span>,
+    },
     /// Forget failures: of one group or all, on one node or all; unblocks a failed stop.
-    Clear { group: Option<GroupId>, node: Option<NodeId> },
+    Clear {
+        group: Option<GroupId>,
+        node: Option<NodeId>,
+    },
     /// Power a node off by its device.
-    Fence { node: NodeId },
+    Fence {
+        node: NodeId,
+    },
     /// The operator's word that a silent node is dead (R20). `incarnation_seen` binds it.
-    ConfirmDead { node: NodeId },
+    ConfirmDead {
+        node: NodeId,
+    },
     /// Commit a new configuration to all or to none. `base` is the digest it was edited from;
     /// another one now in force refuses it.
-    Apply { text: String, base: Option<Digest> },
+    Apply {
+        text: String,
+        base: Option<Digest>,
+    },
     /// Stop every group and leave the cluster down (R15).
     StopCluster,
     /// Lift R15's stop.
     StartCluster,
     /// Take a node out of the voters for good.
-    Remove { node: NodeId },
+    Remove {
+        node: NodeId,
+    },
     /// A node asks to leave for a shutdown (R14).
-    Leave { node: NodeId },
+    Leave {
+        node: NodeId,
+    },
 }
 
 /// The answer to a command.

@@ -17,30 +17,61 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Seal and send. Loss is expected and repaired by the core.
-    Send { to: Destination, packet: Box<Packet> },
+    Send {
+        to: Destination,
+        packet: Box<Packet>,
+    },
     /// Make this durable, then answer `Written` (AS1). Later writes replace earlier ones.
-    Write { write: WriteId, stored: Box<Stored> },
+    Write {
+        write: WriteId,
+        stored: Box<Stored>,
+    },
     /// Call an agent.
     Run(Box<Operation>),
     /// Kill the whole tree of a call; it still ends with `Finished`.
-    Cancel { op: OpId },
+    Cancel {
+        op: OpId,
+    },
     /// Forget the watches of a resource that was stopped.
-    Unwatch { group: GroupId, resource: ResourceId },
+    Unwatch {
+        group: GroupId,
+        resource: ResourceId,
+    },
     /// Prove `target` dead by `device`.
-    Fence { request: FenceId, target: NodeId, device: Box<FenceDevice> },
+    Fence {
+        request: FenceId,
+        target: NodeId,
+        device: Box<FenceDevice>,
+    },
     /// The request is no longer wanted; a late success is dropped by the core anyway (H27).
-    CancelFence { request: FenceId },
+    CancelFence {
+        request: FenceId,
+    },
     /// Ask the tie-break address for an answer.
-    Ping { address: String },
-    Reply { request: RequestId, outcome: Outcome },
+    Ping {
+        address: String,
+    },
+    Reply {
+        request: RequestId,
+        outcome: Outcome,
+    },
     /// Answers `StatusWanted`: the coordinator's view, or this node's own when that is out of reach.
-    Status { request: RequestId, status: Box<Status> },
+    Status {
+        request: RequestId,
+        status: Box<Status>,
+    },
     Event(Event),
     /// The configuration in use changed: addresses of peers, files to rewrite.
-    Configured { cluster: Arc<Cluster>, text: Arc<str> },
+    Configured {
+        cluster: Arc<Cluster>,
+        text: Arc<str>,
+    },
     Watchdog(WatchdogDuty),
     /// Stop the daemon now.
-    Halt { reason: String, failed: bool },
+    Halt {
+        reason: String,
+        failed: bool,
+    },
 }
 
 /// Where a packet goes.

@@ -34,29 +34,65 @@ pub enum Message {
     Hello,
     Heartbeat(Heartbeat),
     /// R1. May I stand? Changes nothing.
-    PreVote { epoch: Epoch },
-    PreVoteReply { epoch: Epoch, granted: bool, stamp: Stamp },
+    PreVote {
+        epoch: Epoch,
+    },
+    PreVoteReply {
+        epoch: Epoch,
+        granted: bool,
+        stamp: Stamp,
+    },
     /// R2.
-    VoteRequest { epoch: Epoch },
-    Vote { epoch: Epoch, store: StoreId, record: Option<Box<Record>> },
+    VoteRequest {
+        epoch: Epoch,
+    },
+    Vote {
+        epoch: Epoch,
+        store: StoreId,
+        record: Option<Box<Record>>,
+    },
     /// Refused a request, a record or a report: my epoch is higher.
-    Behind { epoch: Epoch },
+    Behind {
+        epoch: Epoch,
+    },
     /// R8. Persist this.
-    Propose { record: Box<Record> },
+    Propose {
+        record: Box<Record>,
+    },
     /// Persisted exactly this stamp, with this store.
-    Accepted { stamp: Stamp, store: StoreId },
+    Accepted {
+        stamp: Stamp,
+        store: StoreId,
+    },
     /// I lack the configuration text of this stamp.
-    ConfigWanted { stamp: Stamp },
+    ConfigWanted {
+        stamp: Stamp,
+    },
     /// R10. This stamp is committed; obey it.
-    Committed { stamp: Stamp },
+    Committed {
+        stamp: Stamp,
+    },
     Report(Box<Report>),
     /// A command from a node that does not coordinate.
-    Forward { request: u64, command: Box<Command> },
-    ForwardReply { request: u64, outcome: Outcome },
-    StatusWanted { request: u64 },
-    StatusReply { request: u64, status: Box<Status> },
+    Forward {
+        request: u64,
+        command: Box<Command>,
+    },
+    ForwardReply {
+        request: u64,
+        outcome: Outcome,
+    },
+    StatusWanted {
+        request: u64,
+    },
+    StatusReply {
+        request: u64,
+        status: Box<Status>,
+    },
     /// A node that is no member yet asks to be told the record.
-    Join { store: StoreId },
+    Join {
+        store: StoreId,
+    },
 }
 
 /// Sent on every link, every keepalive, to every peer.
