@@ -1,13 +1,22 @@
-//! A node: wires the parts together, holds no policy itself.
+//! A node: holds the state, takes inputs, hands out duties; the policy is in the files beside it.
 
-use crate::id::{Incarnation, NodeId};
-use crate::model::ParseConfig;
-use crate::record::Stored;
+use crate::commands::Commands;
+use crate::election::Role;
+use crate::event::Event;
+use crate::execute::Executor;
+use crate::fencing::Fences;
+use crate::id::{Epoch, Incarnation, NodeId, Stamp, WriteId};
+use crate::model::{Cluster, ParseConfig, Timing};
+use crate::packet::Report;
+use crate::peer::Peers;
+use crate::persist::{Durable, Pending};
+use crate::record::{Record, Stored};
 use crate::rules::{Rules, Sound};
-use crate::status::Status;
-use crate::time::Time;
-use crate::{Input, Output};
+use crate::silence::Silence;
+use crate::time::{Span, Time};
+use crate::{Input, Output, Shutdown};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// What a node is told when it starts.
 #[derive(Clone, Debug)]
@@ -26,21 +35,181 @@ pub struct Start {
 
 /// One node of the cluster.
 pub struct Node<R: Rules = Sound> {
-    start: Start,
-    outputs: VecDeque<Output>,
-    rules: std::marker::PhantomData<R>,
+    pub(crate) id: NodeId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) parse: ParseConfig,
+    pub(crate) joining: bool,
+    pub(crate) random: u64,
+    pub(crate) started: Time,
+    pub(crate) now: Time,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) halted: bool,
+    /// Of the newest record.
+    pub(crate) config: Option<Arc<Cluster>>,
+    pub(crate) timing: Timing,
+    /// What the disk holds once every open write is done.
+    pub(crate) stored: Stored,
+    pub(crate) durable: Durable,
+    pub(crate) writing: VecDeque<Pending>,
+    pub(crate) next_write: WriteId,
+    pub(crate) peers: Peers<R>,
+    pub(crate) next_heartbeat: Time,
+    pub(crate) role: Role,
+    pub(crate) highest_epoch: Epoch,
+    pub(crate) stand_at: Option<Time>,
+    /// Coordinator whose lease held when it was last heard.
+    pub(crate) leader: Option<Leader>,
+    /// The committed record that this incarnation obeys (R10).
+    pub(crate) obeyed: Option<Obeyed>,
+    /// This incarnation may decide a tie (R6, H6).
+    pub(crate) joined: bool,
+    /// End of the own lease, as a follower (R13).
+    pub(crate) lease_until: Option<Time>,
+    /// What a coordinator said is committed, in case the write is still under way.
+    pub(crate) committed_hint: Option<(Epoch, Stamp)>,
+    pub(crate) fences: Fences,
+    pub(crate) executor: Executor<R>,
+    pub(crate) executor_touched: bool,
+    pub(crate) wants_stale: bool,
+    pub(crate) report: Report,
+    pub(crate) commands: Commands,
+    pub(crate) silence: Silence,
+    pub(crate) shutdown: Option<(Shutdown, Time)>,
+    pub(crate) draft_differs: Option<crate::id::Digest>,
+    pub(crate) armed: bool,
+    pub(crate) fork: Option<String>,
+    /// Groups whose failure here the obeyed record knows.
+    pub(crate) failures_known: Vec<crate::id::GroupId>,
+}
+
+/// A coordinator as others see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Leader {
+    pub(crate) node: NodeId,
+    pub(crate) epoch: Epoch,
+    pub(crate) heard: Time,
+    pub(crate) report_seen: u64,
+}
+
+/// A committed record and its configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Obeyed {
+    pub(crate) record: Arc<Record>,
+    pub(crate) cluster: Arc<Cluster>,
 }
 
 impl<R: Rules> Node<R> {
     #[must_use]
     pub fn new(now: Time, start: Start) -> Node<R> {
-        let _ = now;
-        Node { start, outputs: VecDeque::new(), rules: std::marker::PhantomData }
+        let durable = Durable {
+            epoch: start.stored.epoch,
+            stamp: start.stored.stamp(),
+            config: start.stored.record.as_ref().map(|r| r.config.digest).unwrap_or_default(),
+        };
+        let mut node = Node {
+            id: start.id,
+            incarnation: start.incarnation,
+            parse: start.parse,
+            joining: start.joining,
+            random: start.seed ^ (start.incarnation.0 as u64) | 1,
+            started: now,
+            now,
+            outputs: VecDeque::new(),
+            halted: false,
+            config: None,
+            timing: Timing::default(),
+            highest_epoch: start.stored.epoch,
+            stored: start.stored,
+            durable,
+            writing: VecDeque::new(),
+            next_write: WriteId(1),
+            peers: Peers::new(),
+            next_heartbeat: now,
+            role: Role::Follower,
+            stand_at: None,
+            leader: None,
+            obeyed: None,
+            joined: false,
+            lease_until: None,
+            committed_hint: None,
+            fences: Fences::default(),
+            executor: Executor::new(),
+            executor_touched: false,
+            wants_stale: true,
+            report: Report { number: 1, ..Report::default() },
+            commands: Commands::default(),
+            silence: Silence::default(),
+            shutdown: None,
+            draft_differs: None,
+            armed: false,
+            fork: None,
+            failures_known: Vec::new(),
+        };
+        node.use_newest_config();
+        if let Some(cluster) = node.config.clone() {
+            // What runs is looked at before anybody grants anything (R17).
+            node.executor.configure(now, &cluster);
+        }
+        node.stand_at = Some(now + node.timing.keepalive * 2 + node.standing_delay());
+        node
     }
 
     /// Takes one input. Drain [`Node::poll_output`] after each call.
     pub fn handle(&mut self, now: Time, input: Input) {
-        let _ = (now, input, &self.start);
+        if self.halted {
+            return;
+        }
+        let now = now.max(self.now);
+        self.notice_stall(now);
+        self.now = now;
+        match input {
+            Input::Wake => {}
+            Input::Packet { link, from, incarnation, counter: _, packet } => {
+                self.on_packet(link, &from, incarnation, packet);
+            }
+            Input::Written { write } => self.on_written(write),
+            Input::WriteFailed { reason } => {
+                self.halt(format!("the store could not be written: {reason}"), true);
+            }
+            Input::Finished { op, result } => {
+                let input = crate::execute::ExecuteInput::Finished { op, result };
+                self.executor.handle(now, input);
+                self.executor_touched = true;
+            }
+            Input::Changed { group, resource, what } => {
+                let input = crate::execute::ExecuteInput::Changed { group, resource, what };
+                self.executor.handle(now, input);
+                self.executor_touched = true;
+            }
+            Input::Fenced { request, result } => self.on_fenced(request, result),
+            Input::Pinged { answered } => self.on_pinged(answered),
+            Input::Operator { request, command } => self.on_operator(request, command),
+            Input::StatusWanted { request } => self.on_status_wanted(request),
+            Input::DraftSeen { digest } => self.on_draft(digest),
+            Input::WatchdogArmed { armed } => {
+                self.armed = armed;
+                self.executor_touched = true;
+                self.wants_stale = true;
+            }
+            Input::Shutdown { how } => self.on_shutdown(how),
+        }
+        self.pass();
+    }
+
+    /// One level pass: compares what should be with what is. Cheap when nothing is due.
+    fn pass(&mut self) {
+        if self.halted {
+            return;
+        }
+        self.detect();
+        self.expire_fences();
+        self.send_heartbeats();
+        self.stand_if_due();
+        self.coordinate();
+        self.take_on_silence();
+        self.execute();
+        self.settle_commands();
+        self.leave_if_done();
     }
 
     /// The next duty, in order.
@@ -52,13 +221,123 @@ impl<R: Rules> Node<R> {
     /// When to call [`Node::handle`] with [`Input::Wake`] if nothing else happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        None
+        if self.halted {
+            return None;
+        }
+        let peers = self.peers.values().filter_map(|peer| {
+            let dead = peer.dead_at(self.timing.deadtime);
+            let late = peer.late_at(self.timing.warntime);
+            [dead, late].into_iter().flatten().min()
+        });
+        let fixed = [
+            Some(self.next_heartbeat),
+            self.election_deadline(),
+            self.coordinator_deadline(),
+            self.fences.deadline(self.now),
+            self.executor.deadline(),
+            self.commands.deadline(),
+            self.lease_until.filter(|until| *until > self.now),
+            self.shutdown_deadline(),
+        ];
+        peers.chain(fixed.into_iter().flatten()).min().map(|at| at.max(self.now))
     }
 
-    /// This node's own view.
-    #[must_use]
-    pub fn status(&self, now: Time) -> Status {
-        let _ = now;
-        Status::default()
+    /// The newest record, which may not be committed yet.
+    pub(crate) fn record(&self) -> Option<&Record> {
+        self.stored.record.as_ref()
     }
+
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stored.stamp()
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Ends the daemon; nothing is answered after this.
+    pub(crate) fn halt(&mut self, reason: String, failed: bool) {
+        self.halted = true;
+        self.outputs.push_back(Output::Halt { reason, failed });
+    }
+
+    /// A number below `bound` from the node's own generator (xorshift), to spread timers.
+    pub(crate) fn spread(&mut self, bound: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random.checked_rem(bound).unwrap_or(0)
+    }
+
+    /// R13: a gap in the own timer of more than three keepalives means that this node did not run:
+    /// its lease has lapsed, and it does not judge its peers before it has listened again.
+    fn notice_stall(&mut self, now: Time) {
+        let allowed = self.next_heartbeat + self.timing.keepalive * 3;
+        if now <= allowed {
+            return;
+        }
+        let gap = now.since(self.next_heartbeat);
+        if R::STALL_LAPSES_LEASE {
+            self.lapse_lease();
+        }
+        for peer in self.peers.values_mut().filter(|peer| peer.alive) {
+            peer.heard = Some(now);
+        }
+        if let Some(stand) = &mut self.stand_at {
+            *stand = (*stand).max(now + self.timing.deadtime);
+        }
+        self.silence_after_stall(now, gap);
+        self.wants_stale = true;
+        self.event(Event::warning(
+            "stalled",
+            format!("this node did not run for {}; it listens before it judges others", whole(gap)),
+        ));
+    }
+
+    /// Makes the newest record's configuration the one in use for addresses and timing.
+    pub(crate) fn use_newest_config(&mut self) {
+        let Some(record) = &self.stored.record else { return };
+        let text = record.config.text.clone();
+        match (self.parse)(&text) {
+            Ok(cluster) => {
+                let cluster = Arc::new(cluster);
+                self.timing = cluster.timing;
+                self.config = Some(cluster.clone());
+                self.keep_configured_peers();
+                self.outputs.push_back(Output::Configured { cluster, text });
+            }
+            Err(reason) => self.event(Event::error(
+                "configuration",
+                format!("the configuration in the record is not understood here: {reason}; is this an older version of crm?"),
+            )),
+        }
+    }
+
+    /// Peers are the nodes of the configuration, every voter, and, before there is a
+    /// configuration, whoever spoke with the key.
+    fn keep_configured_peers(&mut self) {
+        let (Some(cluster), Some(record)) = (self.config.clone(), &self.stored.record) else {
+            return;
+        };
+        let mut wanted: std::collections::BTreeMap<NodeId, usize> =
+            cluster.nodes.iter().map(|node| (node.id.clone(), node.links.len())).collect();
+        if cluster.witness.is_some() {
+            wanted.insert(NodeId::new(crate::model::WITNESS), 1);
+        }
+        for voter in record.voters.keys().chain(record.old_voters.keys()) {
+            wanted.entry(voter.clone()).or_insert(1);
+        }
+        wanted.remove(&self.id);
+        self.peers.retain(|id, _| wanted.contains_key(id));
+        for (id, links) in wanted {
+            let now = self.now;
+            let peer = self.peers.entry(id).or_insert_with(|| crate::peer::Peer::new(now, links));
+            peer.links.resize(links, Default::default());
+        }
+    }
+}
+
+/// A span for people: milliseconds are enough.
+pub(crate) fn whole(span: Span) -> Span {
+    Span::millis(span.as_millis())
 }

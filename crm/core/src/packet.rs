@@ -17,10 +17,12 @@ pub const MINOR_HIGHEST: u8 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packet {
     pub to: NodeId,
+    /// Counts the sender's packets to this recipient, in the sender's incarnation; taken once.
+    pub number: u64,
     /// The incarnation of the recipient that the sender talks to. Only a packet that echoes the
     /// recipient's present incarnation changes anything (H14, H29).
     pub echo: Option<crate::id::Incarnation>,
-    /// Highest counter the sender has seen of that incarnation: proves the packet is younger than
+    /// Highest number the sender has seen of that incarnation: proves the packet is younger than
     /// that one.
     pub seen: u64,
     pub minor_lowest: u8,
@@ -57,10 +59,12 @@ pub enum Message {
     },
     /// R8. Persist this.
     Propose {
+        epoch: Epoch,
         record: Box<Record>,
     },
     /// Persisted exactly this stamp, with this store.
     Accepted {
+        epoch: Epoch,
         stamp: Stamp,
         store: StoreId,
     },
@@ -70,6 +74,7 @@ pub enum Message {
     },
     /// R10. This stamp is committed; obey it.
     Committed {
+        epoch: Epoch,
         stamp: Stamp,
     },
     Report(Box<Report>),
@@ -98,6 +103,8 @@ pub enum Message {
 /// Sent on every link, every keepalive, to every peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
+    /// Counts the heartbeats on this link.
+    pub beat: u64,
     /// The sender's clock, for the lease (R13) and the round trip.
     pub sent: Time,
     /// The recipient's last `sent` on this link and how long ago it came.
@@ -113,10 +120,12 @@ pub struct Heartbeat {
     pub coordinator: Option<NodeId>,
     /// Set by a coordinator.
     pub leading: Option<Leading>,
-    /// Digest of the sender's newest report; the coordinator asks when it lacks it by not acking.
+    /// Number of the sender's newest report.
     pub report: u64,
     /// Newest report of the recipient that the sender (a coordinator) has.
     pub report_seen: u64,
+    /// Groups that the sender took on silence, without a committed grant (H36).
+    pub taken: Vec<GroupId>,
 }
 
 /// What a coordinator says in its heartbeats.
@@ -129,8 +138,6 @@ pub struct Leading {
     /// Renews the recipient's lease: the recipient's send time, and the coordinator's own
     /// remaining lease (R13).
     pub renews: Option<(Time, Span)>,
-    /// Digests of the coordinator's newest committed history, to find forks (H35).
-    pub history: Option<(Stamp, u64)>,
 }
 
 /// What a node tells the coordinator of itself.
@@ -144,6 +151,8 @@ pub struct Report {
     pub services: BTreeMap<ServiceId, RoleReport>,
     /// The watchdog of this incarnation is armed.
     pub armed: bool,
+    /// The sender is shutting down and wants its groups moved (R14).
+    pub leaving: bool,
     /// Groups whose data this node could serve, where an agent observes that (design 3.3).
     pub eligible: BTreeMap<GroupId, Eligibility>,
     /// Not yet counted failures, numbered in this incarnation.

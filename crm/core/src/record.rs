@@ -6,6 +6,7 @@ use crate::id::{Digest, GroupId, Incarnation, NodeId, ServiceId, Stamp, StoreId}
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write;
 use std::sync::Arc;
 
 /// How many committed (stamp, digest) pairs a record remembers, to find forks (H35).
@@ -130,13 +131,22 @@ pub struct Stored {
     pub vote: Option<NodeId>,
     /// `None` until this node joined or founded a cluster.
     pub record: Option<Record>,
+    /// Newest record this node knows to be committed, to find forks (H35).
+    pub committed: Option<(Stamp, u64)>,
 }
 
 impl Stored {
     /// A store that has seen nothing yet.
     #[must_use]
     pub fn new(store: StoreId) -> Stored {
-        Stored { store, writes: 0, epoch: crate::id::Epoch(0), vote: None, record: None }
+        Stored {
+            store,
+            writes: 0,
+            epoch: crate::id::Epoch(0),
+            vote: None,
+            record: None,
+            committed: None,
+        }
     }
 
     #[must_use]
@@ -158,6 +168,59 @@ impl Record {
         }
     }
 
+    /// Digest of this record alone, without its history.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = Fingerprint(0xcbf2_9ce4_8422_2325);
+        // Writing to a hasher cannot fail.
+        let _ = write!(
+            hasher,
+            "{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
+            self.stamp,
+            self.voters,
+            self.old_voters,
+            self.config.digest,
+            self.intents,
+            self.failures,
+            self.bans,
+            self.grants,
+            self.roles,
+        );
+        hasher.0
+    }
+
+    /// A successor that remembers this record as its ancestor. R8: its Vold is this V.
+    #[must_use]
+    pub fn successor(&self, epoch: crate::id::Epoch) -> Record {
+        let mut next = self.restamped(epoch);
+        next.old_voters = next.voters.clone();
+        next
+    }
+
+    /// The same content under a new stamp (R7); Vold stays.
+    #[must_use]
+    pub fn restamped(&self, epoch: crate::id::Epoch) -> Record {
+        let mut next = self.clone();
+        next.stamp = Stamp { epoch, version: self.stamp.version + 1 };
+        if self.stamp != Stamp::default() {
+            next.history.push_back((self.stamp, self.fingerprint()));
+        }
+        next
+    }
+
+    /// Whether `other` (a committed stamp) can be an ancestor of this record, as far as the
+    /// history reaches: too old to tell counts as yes.
+    #[must_use]
+    pub fn descends_from(&self, other: (Stamp, u64)) -> bool {
+        if other.0 == self.stamp || self.history.contains(&other) {
+            return true;
+        }
+        match self.history.front() {
+            Some((oldest, _)) => self.history.len() >= HISTORY_MAX && other.0 < *oldest,
+            None => other.0 == Stamp::default(),
+        }
+    }
+
     /// The owner of a group, if anybody holds it or has not yet proved its stop.
     #[must_use]
     pub fn owner(&self, group: &GroupId) -> Option<&NodeId> {
@@ -168,5 +231,36 @@ impl Record {
     #[must_use]
     pub fn hosted_by(&self, node: &NodeId) -> usize {
         self.grants.values().filter(|grant| &grant.owner == node).count()
+    }
+}
+
+/// 64-bit FNV-1a over whatever is written to it.
+struct Fingerprint(u64);
+
+impl Write for Fingerprint {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for byte in text.bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Epoch;
+
+    #[test]
+    fn h35_a_record_knows_its_ancestors_and_no_others() {
+        let mut first = Record::founding("x", &NodeId::new("a"), StoreId(1));
+        first.stamp = Stamp { epoch: Epoch(1), version: 1 };
+        let second = first.successor(Epoch(1));
+        let third = second.restamped(Epoch(2));
+        assert!(third.descends_from((first.stamp, first.fingerprint())));
+        assert!(third.descends_from((second.stamp, second.fingerprint())));
+        let mut other = first.successor(Epoch(1));
+        other.intents.cluster_stopped = true;
+        assert!(!third.descends_from((other.stamp, other.fingerprint())));
     }
 }

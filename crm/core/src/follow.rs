@@ -1,0 +1,157 @@
+//! The voter's and follower's side: accepting records (R3, R9), obeying committed ones (R10),
+//! and noticing that two histories have parted (H35).
+
+use crate::event::Event;
+use crate::id::{Epoch, NodeId, Stamp};
+use crate::node::{Node, Obeyed};
+use crate::packet::Message;
+use crate::persist::After;
+use crate::record::{HISTORY_MAX, Record};
+use crate::rules::Rules;
+use std::sync::Arc;
+
+impl<R: Rules> Node<R> {
+    /// R9: a record of the sender's own epoch, which is mine or higher.
+    pub(crate) fn on_propose(&mut self, from: &NodeId, epoch: Epoch, mut record: Record) {
+        if epoch < self.stored.epoch {
+            let epoch = self.durable.epoch;
+            self.send(from, Message::Behind { epoch });
+            return;
+        }
+        if self.fork.is_some() || (self.coordinating().is_some() && epoch == self.stored.epoch) {
+            return;
+        }
+        if record.config.text.is_empty() {
+            let own = self.record().map(|own| own.config.clone()).unwrap_or_default();
+            if own.digest != record.config.digest {
+                self.send(from, Message::ConfigWanted { stamp: record.stamp });
+                return;
+            }
+            record.config = own;
+        }
+        if record.stamp == self.stamp() && epoch == self.stored.epoch {
+            if self.durable.stamp == record.stamp && self.durable.epoch == epoch {
+                let store = self.stored.store;
+                self.send(from, Message::Accepted { epoch, stamp: record.stamp, store });
+            }
+            return;
+        }
+        let newer = if R::STAMP_HAS_EPOCH && R::RESTAMP {
+            record.stamp > self.stamp()
+        } else {
+            record.stamp.version > self.stamp().version || epoch > self.stored.epoch
+        };
+        if !newer {
+            return;
+        }
+        if let Some(committed) = self.stored.committed
+            && !record.descends_from(committed)
+        {
+            self.found_fork(from, committed.0, record.stamp);
+            return;
+        }
+        if epoch > self.stored.epoch {
+            self.adopt_epoch(epoch);
+        }
+        if matches!(self.role, crate::election::Role::Candidate(_)) {
+            self.role = crate::election::Role::Follower;
+        }
+        self.drop_asking();
+        let stamp = record.stamp;
+        let new_config = self.record().is_none_or(|own| own.config.digest != record.config.digest);
+        self.stored.record = Some(record);
+        if new_config {
+            self.use_newest_config();
+        }
+        self.joining = false;
+        self.wants_stale = true;
+        self.stand_at = Some(self.now + self.timing.deadtime + self.timing.election);
+        self.persist(After::Accepted { to: from.clone(), epoch, stamp });
+        if !R::OBEY_COMMITTED_ONLY {
+            self.committed_hint = Some((epoch, stamp));
+        }
+    }
+
+    /// R10: the notice is addressed to this incarnation (the session saw to that).
+    pub(crate) fn on_committed(&mut self, from: &NodeId, epoch: Epoch, stamp: Stamp) {
+        if epoch < self.stored.epoch {
+            let epoch = self.durable.epoch;
+            self.send(from, Message::Behind { epoch });
+            return;
+        }
+        self.committed_hint = Some((epoch, stamp));
+        self.obey_if_committed();
+    }
+
+    /// Obeys the newest record once it is both durable here and known to be committed. A node
+    /// never obeys an older one: what it holds newer will be committed or replaced soon.
+    pub(crate) fn obey_if_committed(&mut self) {
+        let Some((epoch, stamp)) = self.committed_hint else { return };
+        if epoch != self.durable.epoch
+            || epoch != self.stored.epoch
+            || stamp != self.durable.stamp
+            || stamp != self.stamp()
+            || self.obeyed.as_ref().is_some_and(|obeyed| obeyed.record.stamp == stamp)
+        {
+            return;
+        }
+        self.obey();
+    }
+
+    /// Makes the newest record the one that this node obeys.
+    pub(crate) fn obey(&mut self) {
+        let (Some(record), Some(cluster)) = (self.stored.record.clone(), self.config.clone())
+        else {
+            return;
+        };
+        let first = self.obeyed.is_none();
+        let new_config = self
+            .obeyed
+            .as_ref()
+            .is_none_or(|obeyed| obeyed.record.config.digest != record.config.digest);
+        self.stored.committed = Some((record.stamp, record.fingerprint()));
+        // Tie authority: a live coordinator told this incarnation a committed record in which it
+        // votes (R6, H6).
+        if record.voters.get(&self.id) == Some(&self.stored.store) {
+            self.joined = true;
+        }
+        if first {
+            self.event(Event::info(
+                "obeying",
+                format!("this node obeys record {} and may be given groups", record.stamp),
+            ));
+        }
+        self.silence.settle(&record);
+        self.obeyed = Some(Obeyed { record: Arc::new(record), cluster: cluster.clone() });
+        if new_config {
+            self.executor.configure(self.now, &cluster);
+        }
+        self.executor_touched = true;
+        self.wants_stale = true;
+    }
+
+    /// H35: a committed record of mine is not in the other's past. Neither side is merged.
+    fn found_fork(&mut self, other: &NodeId, mine: Stamp, theirs: Stamp) {
+        if let Some(peer) = self.peers.get_mut(other) {
+            peer.forked = true;
+        }
+        let reason = format!(
+            "this node and node {other} have parted histories: record {mine} is committed here and is not in the past of their {theirs}; neither is merged. Decide whose changes to keep, then empty the state directory of the other node and join it anew"
+        );
+        if self.fork.is_none() {
+            self.event(Event::error("fork", reason.clone()).node(other));
+        }
+        self.fork = Some(reason);
+        self.step_down("the histories have parted");
+        self.wants_stale = true;
+    }
+}
+
+/// I10: bounds what a record remembers.
+pub(crate) fn bound_history<R: Rules>(record: &mut Record) {
+    if R::HISTORY_IS_BOUNDED {
+        while record.history.len() > HISTORY_MAX {
+            record.history.pop_front();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Leases (R13): a follower's, from its own send time; the coordinator's, from its quorum.
+
+use crate::id::{Epoch, NodeId};
+use crate::node::Node;
+use crate::packet::Heartbeat;
+use crate::quorum::{Weight, weigh};
+use crate::rules::Rules;
+use crate::time::{Span, Time};
+use std::collections::BTreeSet;
+
+impl<R: Rules> Node<R> {
+    /// The coordinator acknowledged a heartbeat of mine sent at `sent`; `left` is what its own
+    /// lease has left, so that a chain of leases is no longer than one (H9).
+    pub(crate) fn renew_lease(&mut self, epoch: Epoch, sent: Time, left: Span) {
+        // The clock of an earlier run could lie in the future of this one.
+        if epoch != self.durable.epoch || epoch != self.stored.epoch || sent > self.now {
+            return;
+        }
+        let until = sent + self.timing.lease.min(left);
+        if until <= self.now {
+            return;
+        }
+        if self.lease_until.is_none_or(|now_until| now_until <= self.now) {
+            self.wants_stale = true;
+        }
+        self.lease_until = Some(self.lease_until.map_or(until, |before| before.max(until)));
+    }
+
+    pub(crate) fn lapse_lease(&mut self) {
+        self.lease_until = None;
+        if let Some(coordinator) = self.coordinating_mut() {
+            coordinator.acknowledged.clear();
+        }
+        self.wants_stale = true;
+    }
+
+    /// Whether this node holds a lease: the coordinator's while it leads, a follower's else.
+    pub(crate) fn lease_holds(&self) -> bool {
+        if !R::LEASE_LAPSES {
+            return true;
+        }
+        if self.coordinating().is_some() {
+            return self.coordinator_lease_left() > Span::ZERO;
+        }
+        self.lease_until.is_some_and(|until| until > self.now)
+    }
+
+    /// A voter answered a heartbeat that this node sent at `sent`.
+    pub(crate) fn on_acknowledged_beat(&mut self, from: &NodeId, beat: &Heartbeat, sent: Time) {
+        let mine = self.id.clone();
+        let now = self.now;
+        let Some(record) = self.record() else { return };
+        let votes = record.voters.get(from) == Some(&beat.store)
+            || record.old_voters.get(from) == Some(&beat.store);
+        let epoch = self.stored.epoch;
+        let Some(coordinator) = self.coordinating_mut() else { return };
+        if votes && beat.epoch == epoch && beat.coordinator.as_ref() == Some(&mine) && sent <= now {
+            let newest = coordinator.acknowledged.entry(from.clone()).or_insert(sent);
+            *newest = (*newest).max(sent);
+        }
+    }
+
+    /// When the coordinator's lease ends: L after the newest moment at which a deciding set of
+    /// voters is known to have heard it.
+    pub(crate) fn coordinator_lease_until(&self) -> Option<Time> {
+        let coordinator = self.coordinating()?;
+        let record = self.record()?;
+        let proved = self.proved();
+        let authority = self.tie_authority();
+        let mut times: Vec<Time> = coordinator.acknowledged.values().copied().collect();
+        times.push(self.now);
+        times.sort_unstable();
+        times.into_iter().rev().find_map(|time| {
+            let mut present: BTreeSet<NodeId> = coordinator
+                .acknowledged
+                .iter()
+                .filter(|(_, acknowledged)| **acknowledged >= time)
+                .map(|(voter, _)| voter.clone())
+                .collect();
+            present.insert(self.id.clone());
+            (weigh::<R>(record, &present, &proved, authority) == Weight::Decisive)
+                .then_some(time + self.timing.lease)
+        })
+    }
+
+    pub(crate) fn coordinator_lease_left(&self) -> Span {
+        if !R::LEASE_LAPSES {
+            return self.timing.lease;
+        }
+        self.coordinator_lease_until().map_or(Span::ZERO, |until| until.since(self.now))
+    }
+}

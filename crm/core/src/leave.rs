@@ -1,0 +1,93 @@
+//! The end of a daemon: leaving in order (R14), or letting everything run (an upgrade).
+
+use crate::Shutdown;
+use crate::event::Event;
+use crate::id::RequestId;
+use crate::node::Node;
+use crate::operator::Command;
+use crate::rules::Rules;
+use crate::time::{Span, Time};
+
+/// The request number under which a node asks for its own leave; no shell uses it.
+const LEAVE: RequestId = RequestId(u64::MAX);
+/// Added to the longest stop that the groups here may take.
+const MARGIN: Span = Span::secs(15);
+
+impl<R: Rules> Node<R> {
+    pub(crate) fn on_shutdown(&mut self, how: Shutdown) {
+        match how {
+            Shutdown::Keep => {
+                self.step_down("the daemon is being upgraded");
+                self.halt("stopped; what runs here keeps running".to_owned(), false);
+            }
+            Shutdown::Leave => {
+                if self.shutdown.is_some() {
+                    return;
+                }
+                let until = self.now + self.longest_stop() + MARGIN;
+                self.shutdown = Some((how, until));
+                self.executor_touched = true;
+                self.wants_stale = true;
+                self.event(Event::info(
+                    "leaving",
+                    "this node moves or stops its groups and leaves",
+                ));
+                self.on_operator(LEAVE, Command::Leave { node: self.id.clone() });
+            }
+        }
+    }
+
+    fn longest_stop(&self) -> Span {
+        let groups = self.config.iter().flat_map(|cluster| &cluster.groups);
+        groups
+            .map(|group| group.resources.iter().fold(Span::ZERO, |sum, r| sum + r.timeouts.stop))
+            .max()
+            .unwrap_or_default()
+            .min(Span::secs(600))
+    }
+
+    /// Without anybody to coordinate a move, a leaver stops what it runs by itself.
+    pub(crate) fn shutdown_wants_stop(&self) -> bool {
+        matches!(self.shutdown, Some((Shutdown::Leave, _)))
+            && (self.coordinator().is_none() || self.stored.record.is_none())
+    }
+
+    pub(crate) fn leave_if_done(&mut self) {
+        let Some((Shutdown::Leave, until)) = self.shutdown else { return };
+        let stopped = self.executor.everything_stopped();
+        if self.now >= until {
+            let reason = if stopped {
+                "left without the cluster's agreement; the others may have to fence this node"
+            } else {
+                "left with something that did not stop in time; the others must fence this node"
+            };
+            self.halt(reason.to_owned(), !stopped);
+            return;
+        }
+        if !stopped {
+            return;
+        }
+        let others = self.peers.values().any(|peer| peer.alive);
+        if !others || self.stored.record.is_none() {
+            self.halt("left; this was the last node that was heard".to_owned(), false);
+            return;
+        }
+        let agreed = self.obeyed.as_ref().is_some_and(|obeyed| {
+            let record = &obeyed.record;
+            let owns = record.grants.values().any(|grant| grant.owner == self.id);
+            // R14: of two voters the stayer must be able to go on alone.
+            let votes =
+                record.voters.contains_key(&self.id) || record.old_voters.contains_key(&self.id);
+            let pair = record.voters.len().max(record.old_voters.len()) == 2;
+            record.intents.leaving.contains(&self.id) && !owns && !(pair && votes)
+        });
+        if agreed {
+            self.step_down("it leaves");
+            self.halt("left in order".to_owned(), false);
+        }
+    }
+
+    pub(crate) fn shutdown_deadline(&self) -> Option<Time> {
+        self.shutdown.map(|(_, until)| until)
+    }
+}

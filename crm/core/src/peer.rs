@@ -1,0 +1,119 @@
+//! What this node knows of another: its session, its links, when it was heard, what it said.
+
+use crate::id::{Incarnation, LinkId, NodeId};
+use crate::link::Link;
+use crate::packet::{Heartbeat, Report};
+use crate::rules::Rules;
+use crate::session::Session;
+use crate::time::{Span, Time};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Peer<R: Rules> {
+    pub(crate) session: Session<R>,
+    /// Number of the next packet to this peer, per run of this daemon.
+    pub(crate) next_number: u64,
+    pub(crate) links: Vec<Link>,
+    /// Last packet that proved both directions, on any link.
+    pub(crate) heard: Option<Time>,
+    /// The detector's verdict: heard within the deadtime.
+    pub(crate) alive: bool,
+    pub(crate) late: bool,
+    /// Since when it has been alive without a break.
+    pub(crate) alive_since: Time,
+    /// Of the live incarnation only.
+    pub(crate) heartbeat: Option<Heartbeat>,
+    pub(crate) report: Option<Report>,
+    pub(crate) proof: Option<Proof>,
+    /// Incarnation to which this coordinatorship has sent authority (R12).
+    pub(crate) authority_to: Option<Incarnation>,
+    /// Whether both sides' histories were found to have parted (H35).
+    pub(crate) forked: bool,
+    /// Its protocol version was refused and said so once.
+    pub(crate) version_refused: bool,
+    /// When the newest record was last sent to it.
+    pub(crate) proposed_at: Option<Time>,
+}
+
+/// A proof that an incarnation of a peer is dead, good for one epoch (R12).
+#[derive(Clone, Debug)]
+pub(crate) struct Proof {
+    pub(crate) incarnation: Option<Incarnation>,
+    /// Packets that saw this number of mine were sent after the proof.
+    pub(crate) mark: u64,
+    pub(crate) by: ProofBy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProofBy {
+    Device,
+    Operator,
+}
+
+impl<R: Rules> Peer<R> {
+    pub(crate) fn new(now: Time, links: usize) -> Peer<R> {
+        Peer {
+            session: Session::new(),
+            next_number: 1,
+            links: vec![Link::default(); links],
+            heard: None,
+            alive: false,
+            late: false,
+            alive_since: now,
+            heartbeat: None,
+            report: None,
+            proof: None,
+            authority_to: None,
+            forked: false,
+            version_refused: false,
+            proposed_at: None,
+        }
+    }
+
+    /// A fresh packet came: the path works in both directions.
+    /// Returns whether the peer counted as silent until now.
+    pub(crate) fn hear(&mut self, now: Time, link: LinkId) -> bool {
+        if let Some(link) = self.links.get_mut(usize::from(link.0)) {
+            link.hear(now);
+        }
+        self.heard = Some(now);
+        self.late = false;
+        let silent = !self.alive;
+        if silent {
+            self.alive = true;
+            self.alive_since = now;
+        }
+        silent
+    }
+
+    /// The peer's daemon restarted: what the old run said is void.
+    pub(crate) fn forget_run(&mut self, now: Time) {
+        self.heartbeat = None;
+        self.report = None;
+        self.alive_since = now;
+        for link in &mut self.links {
+            link.forget_run();
+        }
+    }
+
+    pub(crate) fn silent_for(&self, now: Time) -> Option<Span> {
+        self.heard.map(|heard| now.since(heard))
+    }
+
+    /// When silence turns into a verdict, if it goes on.
+    pub(crate) fn dead_at(&self, deadtime: Span) -> Option<Time> {
+        if self.alive { self.heard.map(|heard| heard + deadtime) } else { None }
+    }
+
+    /// When silence is worth a warning.
+    pub(crate) fn late_at(&self, warntime: Span) -> Option<Time> {
+        if self.alive && !self.late { self.heard.map(|heard| heard + warntime) } else { None }
+    }
+
+    /// Whether a device or the operator has proved the present run dead.
+    pub(crate) fn is_proved_dead(&self) -> bool {
+        self.proof.is_some()
+    }
+}
+
+/// Names of peers and what is known of them, in a fixed order.
+pub(crate) type Peers<R> = std::collections::BTreeMap<NodeId, Peer<R>>;

@@ -1,0 +1,165 @@
+//! What the obeyed record wants of this node, handed to the executor, and the report about it.
+
+use crate::Output;
+use crate::event::Event;
+use crate::execute::{ExecuteOutput, Want};
+use crate::id::{GroupId, NodeId};
+use crate::node::Node;
+use crate::packet::{Message, Report};
+use crate::record::GrantState;
+use crate::rules::Rules;
+use std::collections::BTreeMap;
+
+impl<R: Rules> Node<R> {
+    /// Brings the executor up to date and carries its wishes out.
+    pub(crate) fn execute(&mut self) {
+        let now = self.now;
+        if self.lease_until.is_some_and(|until| until <= now) && self.coordinating().is_none() {
+            self.lapse_lease();
+            self.event(Event::warning(
+                "lease-lapsed",
+                "no coordinator renews this node's lease: nothing new is started here",
+            ));
+        }
+        if std::mem::take(&mut self.wants_stale) {
+            self.tell_executor();
+        }
+        if self.executor.deadline().is_some_and(|at| at <= now) {
+            self.executor.wake(now);
+            self.executor_touched = true;
+        }
+        while let Some(output) = self.executor.poll_output() {
+            self.executor_touched = true;
+            let output = match output {
+                ExecuteOutput::Run(operation) => Output::Run(operation),
+                ExecuteOutput::Cancel { op } => Output::Cancel { op },
+                ExecuteOutput::Unwatch { group, resource } => Output::Unwatch { group, resource },
+                ExecuteOutput::Event(event) => Output::Event(event.node(&self.id)),
+            };
+            self.outputs.push_back(output);
+        }
+        if std::mem::take(&mut self.executor_touched) {
+            self.refresh_report();
+        }
+    }
+
+    fn tell_executor(&mut self) {
+        let now = self.now;
+        let Some(obeyed) = self.obeyed.clone() else {
+            // R17: without authority what runs is kept, and nothing is started.
+            let want = if self.shutdown_wants_stop() { Want::Stop } else { Want::Hold };
+            let groups = self.config.iter().flat_map(|cluster| &cluster.groups);
+            let wants: BTreeMap<GroupId, Want> =
+                groups.map(|group| (group.id.clone(), want)).collect();
+            self.executor.want(now, &wants);
+            self.executor_touched = true;
+            return;
+        };
+        let record = &obeyed.record;
+        // R10: it obeys its newest persisted record, of its own epoch.
+        let newest = record.stamp == self.stamp()
+            && record.stamp == self.durable.stamp
+            && record.stamp.epoch == self.stored.epoch;
+        let may_start = (newest || !R::RESTAMP) && self.lease_holds() && self.fork.is_none();
+        let ending = self.shutdown_wants_stop();
+        let mut wants: BTreeMap<GroupId, Want> = BTreeMap::new();
+        for group in &obeyed.cluster.groups {
+            let banned = R::BAN_IS_HEEDED
+                && record.bans.get(&group.id).is_some_and(|nodes| nodes.contains_key(&self.id));
+            let want = match record.grants.get(&group.id) {
+                Some(grant) if grant.owner == self.id && grant.state == GrantState::Held => {
+                    if may_start && !banned {
+                        Want::Run
+                    } else {
+                        Want::Hold
+                    }
+                }
+                _ => Want::Stop,
+            };
+            let want = match self.silence_wants(group, &obeyed.cluster) {
+                Some(true) => Want::Run,
+                Some(false) => Want::Stop,
+                None => want,
+            };
+            wants.insert(group.id.clone(), if ending { Want::Stop } else { want });
+        }
+        let maintenance = record.intents.maintenance.is_some();
+        self.executor.maintenance(now, maintenance);
+        self.executor.want(now, &wants);
+        self.executor.restarts(now, &record.intents.restarts);
+        if let Some((incarnation, number)) = record.failures_counted.get(&self.id)
+            && *incarnation == self.incarnation
+        {
+            self.executor.failures_counted(*number);
+        }
+        self.clear_executor(&record.failures.clone());
+        self.executor_touched = true;
+    }
+
+    /// A failure that the record no longer knows was cleared or has expired: try again.
+    fn clear_executor(
+        &mut self,
+        failures: &BTreeMap<GroupId, BTreeMap<NodeId, crate::record::Failures>>,
+    ) {
+        let now = self.now;
+        let known: Vec<GroupId> = failures
+            .iter()
+            .filter(|(_, nodes)| nodes.contains_key(&self.id))
+            .map(|(group, _)| group.clone())
+            .collect();
+        let cleared: Vec<GroupId> =
+            self.failures_known.iter().filter(|group| !known.contains(group)).cloned().collect();
+        for group in cleared {
+            self.executor.clear(now, Some(&group));
+        }
+        self.failures_known = known;
+    }
+
+    /// Makes a new report when anything in it changed, and sends it at once.
+    fn refresh_report(&mut self) {
+        let report = Report {
+            obeyed: self.obeyed.as_ref().map(|o| o.record.stamp).unwrap_or_default(),
+            number: self.report.number,
+            groups: self.executor.reports(),
+            services: BTreeMap::new(),
+            armed: self.armed,
+            leaving: matches!(self.shutdown, Some((crate::Shutdown::Leave, _))),
+            eligible: self.executor.eligibility(),
+            failures: self.executor.failures().to_vec(),
+        };
+        if report == self.report {
+            return;
+        }
+        self.report = Report { number: report.number + 1, ..report };
+        self.coordinator_dirty();
+        self.send_report();
+        if self.coordinating().is_some() {
+            // The coordinator's own report is evidence like any other; look at it now.
+            self.coordinate();
+        }
+    }
+
+    fn send_report(&mut self) {
+        if let Some(leader) = self.live_leader().map(|leader| leader.node.clone()) {
+            let report = Box::new(self.report.clone());
+            self.send(&leader, Message::Report(report));
+        }
+    }
+
+    pub(crate) fn resend_report(&mut self) {
+        let lacks =
+            self.live_leader().is_some_and(|leader| leader.report_seen < self.report.number);
+        if lacks {
+            self.send_report();
+        }
+    }
+
+    pub(crate) fn on_report(&mut self, from: &NodeId, report: Report) {
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        let newer = peer.report.as_ref().is_none_or(|last| last.number < report.number);
+        if newer {
+            peer.report = Some(report);
+            self.coordinator_dirty();
+        }
+    }
+}

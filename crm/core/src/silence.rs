@@ -1,0 +1,141 @@
+//! Take-over on silence, for clusters with `fencing: none` (H36): a local, uncommitted grant,
+//! only for groups that the configuration exempts by name, reconciled when the nodes meet.
+
+use crate::event::Event;
+use crate::id::{GroupId, NodeId};
+use crate::model::{Cluster, Fencing, Group};
+use crate::node::Node;
+use crate::packet::Heartbeat;
+use crate::record::{GrantState, Record};
+use crate::rules::Rules;
+use crate::time::{Span, Time};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Silence {
+    /// Groups taken here while their owner was silent.
+    taken: BTreeMap<GroupId, NodeId>,
+    /// Groups dropped here because another took them, until a newer record decides.
+    yielded: BTreeSet<GroupId>,
+    /// After an own stall, groups that others may have taken are down until this moment.
+    doubted_until: Option<Time>,
+}
+
+impl Silence {
+    pub(crate) fn taken_groups(&self) -> Vec<GroupId> {
+        self.taken.keys().cloned().collect()
+    }
+    pub(crate) fn has_taken(&self, group: &GroupId) -> bool {
+        self.taken.contains_key(group)
+    }
+    /// A committed record decides again.
+    pub(crate) fn settle(&mut self, record: &Record) {
+        self.taken.retain(|group, from| record.owner(group) == Some(from));
+        self.yielded.retain(|group| self.taken.contains_key(group));
+    }
+}
+
+impl<R: Rules> Node<R> {
+    /// What silence wants of a group here, where it says anything: run what was taken, stop what
+    /// was yielded or is in doubt.
+    pub(crate) fn silence_wants(&self, group: &Group, cluster: &Cluster) -> Option<bool> {
+        if cluster.fencing != Fencing::None || !group.moves_on_silence() {
+            return None;
+        }
+        if self.silence.yielded.contains(&group.id) {
+            return Some(false);
+        }
+        if self.silence.taken.contains_key(&group.id) {
+            return Some(true);
+        }
+        let doubted = self.silence.doubted_until.is_some_and(|until| self.now < until);
+        (doubted && cluster.nodes.len() > 1).then_some(false)
+    }
+
+    /// Takes the groups of silent nodes that the configuration lets move on silence. A side with
+    /// a quorum does this through its record (see `plan`), so this is for a side without one.
+    pub(crate) fn take_on_silence(&mut self) {
+        let Some(obeyed) = self.obeyed.clone() else { return };
+        let cluster = &obeyed.cluster;
+        if cluster.fencing != Fencing::None {
+            return;
+        }
+        if let Some(until) = self.silence.doubted_until
+            && self.now >= until
+        {
+            self.silence.doubted_until = None;
+            self.wants_stale = true;
+        }
+        // Where a majority may live elsewhere, it decides; only the last one heard takes.
+        let alone = self.peers.values().all(|peer| !peer.alive);
+        let doubted = self.silence.doubted_until.is_some();
+        if !alone || doubted || cluster.nodes.len() != 2 || !self.listened_long_enough() {
+            return;
+        }
+        for group in cluster.groups.iter().filter(|group| group.moves_on_silence()) {
+            let Some(grant) = obeyed.record.grants.get(&group.id) else { continue };
+            let down = obeyed.record.intents.stopped.contains(&group.id)
+                || obeyed.record.intents.cluster_stopped
+                || obeyed.record.intents.maintenance.is_some()
+                || obeyed.record.intents.standby.contains(&self.id);
+            if grant.owner == self.id
+                || grant.state != GrantState::Held
+                || down
+                || self.silence.taken.contains_key(&group.id)
+                || (group.only_preferred && !group.prefer.contains(&self.id))
+            {
+                continue;
+            }
+            self.silence.taken.insert(group.id.clone(), grant.owner.clone());
+            self.silence.yielded.remove(&group.id);
+            self.wants_stale = true;
+            self.event(
+                Event::warning(
+                    "taken-on-silence",
+                    format!(
+                        "group {} is started here because node {} is silent; nothing proves that it stopped there (fencing: none)",
+                        group.id, grant.owner
+                    ),
+                )
+                .group(&group.id),
+            );
+        }
+    }
+
+    /// A node that did not run may have lost such groups: it drops them until it has listened.
+    pub(crate) fn silence_after_stall(&mut self, now: Time, gap: Span) {
+        if gap + self.timing.keepalive * 2 >= self.timing.deadtime {
+            self.silence.doubted_until = Some(now + self.timing.deadtime);
+        }
+    }
+
+    /// The other side says what it took: the newer holder keeps it.
+    pub(crate) fn on_taken(&mut self, from: &NodeId, beat: &Heartbeat) {
+        let Some(obeyed) = &self.obeyed else { return };
+        if obeyed.cluster.fencing != Fencing::None {
+            return;
+        }
+        let mut lost = Vec::new();
+        for group in &beat.taken {
+            let mine =
+                obeyed.record.owner(group) == Some(&self.id) && beat.obeyed >= obeyed.record.stamp;
+            if mine && self.silence.yielded.insert(group.clone()) {
+                lost.push(group.clone());
+            }
+        }
+        // It is heard and has not taken anything of mine: the doubt after a stall is over.
+        if beat.taken.is_empty() && self.silence.doubted_until.take().is_some() {
+            self.wants_stale = true;
+        }
+        for group in lost {
+            self.wants_stale = true;
+            self.event(
+                Event::warning(
+                    "yielded",
+                    format!("group {group} is stopped here: node {from} took it while this node was silent"),
+                )
+                .group(&group),
+            );
+        }
+    }
+}

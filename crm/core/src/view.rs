@@ -1,0 +1,316 @@
+//! The status: what this node can say of itself and of the cluster.
+
+use crate::election::Role;
+use crate::event::Event;
+use crate::id::{Digest, NodeId};
+use crate::model::Fencing;
+use crate::node::Node;
+use crate::packet::GroupPhase;
+use crate::record::GrantState;
+use crate::rules::Rules;
+use crate::status::{GroupStatus, NodeState, NodeStatus, Status};
+use crate::time::Time;
+use std::collections::BTreeMap;
+
+impl<R: Rules> Node<R> {
+    /// This node's own view; complete if it coordinates.
+    #[must_use]
+    pub fn status(&self, now: Time) -> Status {
+        let now = now.max(self.now);
+        let leads = self.coordinating().is_some_and(|c| c.committed.is_some());
+        let record = self.record();
+        let mut status = Status {
+            cluster: self.config.as_ref().map(|c| c.name.clone()).unwrap_or_default(),
+            node: Some(self.id.clone()),
+            incarnation: self.incarnation,
+            complete: leads,
+            quorum: leads || self.live_leader().is_some(),
+            coordinator: if leads { Some(self.id.clone()) } else { self.coordinator() },
+            epoch: self.durable.epoch,
+            stamp: self.durable.stamp,
+            obeyed: self.obeyed.as_ref().map(|o| o.record.stamp).unwrap_or_default(),
+            config: record.map(|r| r.config.digest).unwrap_or_default(),
+            draft_differs: self.draft_differs,
+            protection: self.protection(),
+            warnings: Vec::new(),
+            maintenance: record.and_then(|r| r.intents.maintenance).map(|m| match m.lasts {
+                Some(lasts) => format!("on, ends {lasts} after it began"),
+                None => "on".to_owned(),
+            }),
+            cluster_stopped: record.is_some_and(|r| r.intents.cluster_stopped),
+            nodes: self.node_statuses(now),
+            groups: self.group_statuses(),
+            services: Vec::new(),
+        };
+        status.warnings = self.warnings(&status);
+        status
+    }
+
+    /// The coordinator's view with what only this node knows: its links and its draft.
+    pub(crate) fn merge_local(&self, mut status: Status) -> Status {
+        let local = self.status(self.now);
+        status.draft_differs = local.draft_differs;
+        for node in &mut status.nodes {
+            node.links = local
+                .nodes
+                .iter()
+                .find(|other| other.id == node.id)
+                .map(|other| other.links.clone())
+                .unwrap_or_default();
+        }
+        for group in &mut status.groups {
+            if let Some(own) = local.groups.iter().find(|own| own.id == group.id)
+                && own.owner.as_ref() == Some(&self.id)
+            {
+                group.resources.clone_from(&own.resources);
+            }
+        }
+        for warning in local.warnings {
+            if !status.warnings.contains(&warning) {
+                status.warnings.push(warning);
+            }
+        }
+        status.node = local.node;
+        status.incarnation = local.incarnation;
+        status.obeyed = local.obeyed;
+        status.stamp = local.stamp;
+        status
+    }
+
+    fn protection(&self) -> String {
+        let Some(cluster) = &self.config else { return String::new() };
+        match &cluster.fencing {
+            Fencing::None => {
+                "none: nothing proves a silent node dead; only groups that say so move on silence"
+                    .to_owned()
+            }
+            Fencing::Devices { .. } => {
+                "fencing device: a silent node's groups move when the device has proved it dead"
+                    .to_owned()
+            }
+        }
+    }
+
+    fn node_statuses(&self, now: Time) -> Vec<NodeStatus> {
+        let Some(cluster) = &self.config else { return Vec::new() };
+        let record = self.record();
+        let intents = record.map(|r| &r.intents);
+        let mut nodes: Vec<NodeStatus> = Vec::new();
+        for spec in &cluster.nodes {
+            let peer = self.peers.get(&spec.id);
+            let state = if spec.id == self.id {
+                if self.obeyed.is_some() { NodeState::Online } else { NodeState::Joining }
+            } else {
+                match peer {
+                    Some(peer) if peer.is_proved_dead() => NodeState::Dead,
+                    Some(peer) if peer.alive => {
+                        let obeys = peer
+                            .heartbeat
+                            .as_ref()
+                            .is_some_and(|beat| beat.obeyed != Default::default());
+                        if obeys { NodeState::Online } else { NodeState::Joining }
+                    }
+                    Some(_) if intents.is_some_and(|i| i.leaving.contains(&spec.id)) => {
+                        NodeState::Left
+                    }
+                    Some(peer) if peer.heard.is_some() => NodeState::Lost,
+                    _ => NodeState::Unseen,
+                }
+            };
+            let links = peer.map_or_else(Vec::new, |peer| {
+                peer.links
+                    .iter()
+                    .zip(&spec.links)
+                    .enumerate()
+                    .map(|(number, (link, address))| {
+                        let number = u8::try_from(number).unwrap_or(u8::MAX);
+                        link.status(
+                            now,
+                            number,
+                            address,
+                            self.timing.deadtime,
+                            self.timing.keepalive,
+                        )
+                    })
+                    .collect()
+            });
+            nodes.push(NodeStatus {
+                id: spec.id.clone(),
+                state,
+                voter: record.is_some_and(|r| r.voters.contains_key(&spec.id)),
+                standby: intents.is_some_and(|i| i.standby.contains(&spec.id)),
+                leaving: intents.is_some_and(|i| i.leaving.contains(&spec.id)),
+                silent_for: peer.filter(|p| !p.alive).and_then(|p| p.silent_for(now)),
+                incarnation: if spec.id == self.id {
+                    Some(self.incarnation)
+                } else {
+                    peer.and_then(|p| p.session.live())
+                },
+                obeyed: if spec.id == self.id {
+                    self.obeyed.as_ref().map(|o| o.record.stamp)
+                } else {
+                    peer.and_then(|p| p.heartbeat.as_ref()).map(|beat| beat.obeyed)
+                },
+                fencing: self.fences.last.get(&spec.id).cloned(),
+                links,
+            });
+        }
+        nodes
+    }
+
+    fn group_statuses(&self) -> Vec<GroupStatus> {
+        let (Some(cluster), Some(record)) = (&self.config, self.record()) else {
+            return Vec::new();
+        };
+        cluster.groups.iter().map(|spec| self.group_status(&spec.id, record)).collect()
+    }
+
+    fn group_status(&self, id: &crate::id::GroupId, record: &crate::record::Record) -> GroupStatus {
+        let grant = record.grants.get(id);
+        let owner = grant.map(|grant| grant.owner.clone());
+        let reported = |node: &NodeId| {
+            let report = if *node == self.id {
+                Some(&self.report)
+            } else {
+                self.peers.get(node).and_then(|peer| peer.report.as_ref())
+            };
+            report.and_then(|report| report.groups.get(id)).cloned()
+        };
+        let of_owner = owner.as_ref().and_then(&reported);
+        let choice = self.coordinating().and_then(|c| c.placement.groups.get(id));
+        let mut elsewhere = BTreeMap::new();
+        for node in self.peers.keys().chain([&self.id]) {
+            if Some(node) == owner.as_ref() {
+                continue;
+            }
+            if let Some(report) = reported(node)
+                && !report.phase.is_stopped()
+            {
+                elsewhere.insert(node.clone(), report.phase);
+            }
+        }
+        let mut reason = choice.map(|choice| choice.reason.clone()).unwrap_or_default();
+        if let Some(detail) = of_owner.as_ref().and_then(|report| report.reason.clone()) {
+            reason = if reason.is_empty() { detail } else { format!("{reason}; {detail}") };
+        }
+        if reason.is_empty() {
+            reason = match &owner {
+                Some(owner) => format!("granted to node {owner} by record {}", record.stamp),
+                None => self.why_no_coordinator(),
+            };
+        }
+        GroupStatus {
+            id: id.clone(),
+            ending: grant.is_some_and(|grant| grant.state == GrantState::Ending),
+            phase: match (&owner, of_owner) {
+                (None, _) => GroupPhase::Stopped,
+                (Some(_), Some(report)) => report.phase,
+                (Some(_), None) => GroupPhase::Unknown,
+            },
+            owner,
+            reason,
+            verdicts: choice.map(|choice| choice.verdicts.clone()).unwrap_or_default(),
+            stopped_by_operator: record.intents.stopped.contains(id),
+            pinned_to: record.intents.pins.get(id).cloned(),
+            failures: record
+                .failures
+                .get(id)
+                .into_iter()
+                .flatten()
+                .map(|(node, failures)| {
+                    (node.clone(), format!("{} times, last: {}", failures.count, failures.reason))
+                })
+                .collect(),
+            bans: record.bans.get(id).cloned().unwrap_or_default(),
+            elsewhere,
+            resources: self.executor.resources(id),
+            decisions: self
+                .coordinating()
+                .and_then(|c| c.decisions.get(id))
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
+        }
+    }
+
+    fn warnings(&self, status: &Status) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(fork) = &self.fork {
+            warnings.push(fork.clone());
+        }
+        if !status.quorum {
+            let doing = match &self.role {
+                Role::Candidate(_) => " (standing for election)",
+                Role::Asking(_) => " (asking for votes)",
+                _ => "",
+            };
+            warnings.push(format!("{}{doing}", self.why_no_coordinator()));
+            let waiting: Vec<&str> = self
+                .record()
+                .into_iter()
+                .flat_map(|r| r.voters.keys())
+                .filter(|v| self.peers.get(*v).is_some_and(|p| !p.alive))
+                .map(NodeId::as_str)
+                .collect();
+            if !waiting.is_empty() && !self.tie_authority() {
+                warnings.push(format!(
+                    "this node started without hearing {0}, which may hold newer data; it waits. If that machine is certainly off: `crm confirm-dead {1}`",
+                    waiting.join(", "),
+                    waiting.first().copied().unwrap_or_default(),
+                ));
+            }
+        }
+        for group in &status.groups {
+            if group.phase == GroupPhase::StopFailed {
+                warnings.push(format!(
+                    "group {} is blocked: a stop failed ({}); after repair: `crm clear {}`",
+                    group.id, group.reason, group.id
+                ));
+            }
+        }
+        for node in &status.nodes {
+            if node.state == NodeState::Lost {
+                warnings.push(format!("node {} is lost, which does not prove it dead", node.id));
+            }
+            if let Some(last) = node.fencing.as_ref().filter(|last| last.starts_with("failed")) {
+                warnings.push(format!("fencing of node {} {last}", node.id));
+            }
+            for link in node.links.iter().filter(|link| !link.up) {
+                if node.state == NodeState::Online {
+                    warnings.push(format!(
+                        "link {} to node {} ({}) is silent",
+                        link.link, node.id, link.address
+                    ));
+                }
+            }
+        }
+        if self.draft_differs.is_some() {
+            warnings.push(
+                "cluster.yaml on this node differs from the configuration in force; nothing acts on it until `crm apply`".to_owned(),
+            );
+        }
+        if let Some(cluster) = &self.config
+            && cluster.fencing == Fencing::None
+            && cluster.nodes.len() > 1
+        {
+            warnings.push("fencing: none; nothing proves a silent node dead".to_owned());
+        }
+        warnings
+    }
+
+    pub(crate) fn on_draft(&mut self, digest: Option<Digest>) {
+        let in_force = self.record().map(|record| record.config.digest);
+        let differs = match (digest, in_force) {
+            (Some(draft), Some(in_force)) if draft != in_force => Some(draft),
+            _ => None,
+        };
+        if differs.is_some() && self.draft_differs.is_none() {
+            self.event(Event::warning(
+                "draft",
+                "cluster.yaml on this node differs from the configuration in force; `crm apply` commits it, nothing else acts on it",
+            ));
+        }
+        self.draft_differs = differs;
+    }
+}

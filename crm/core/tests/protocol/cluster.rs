@@ -1,0 +1,337 @@
+//! A few nodes on a perfect network, driven by hand: small enough to single-step a rule.
+
+use crm_core::id::{Incarnation, LinkId, NodeId, StoreId, WriteId};
+use crm_core::model::{
+    AgentClass, AgentRef, Cluster, Failback, FenceDevice, Fencing, Group, NodeSpec, OnFail,
+    Resource, RestartPolicy, Timeouts, Timing,
+};
+use crm_core::operation::{Action, OpOutcome, OpResult, Operation};
+use crm_core::packet::Packet;
+use crm_core::record::{Record, Stored};
+use crm_core::time::{Span, Time};
+use crm_core::{Destination, FenceResult, Input, Node, Output, Start};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// The first word of a configuration text: `device` or `none`; then the nodes; then after `|` the
+/// groups, each with its preferred node.
+pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
+    let (head, groups) = text.split_once('|').unwrap_or((text, ""));
+    let mut words = head.split_whitespace();
+    let protection = words.next().ok_or("empty")?;
+    let nodes: Vec<NodeSpec> = words
+        .map(|name| NodeSpec {
+            id: NodeId::new(name),
+            links: vec![format!("10.0.0.{name}")],
+            voter: true,
+            watchdog: None,
+        })
+        .collect();
+    let device =
+        FenceDevice { agent: "command".into(), params: BTreeMap::new(), timeout: Span::secs(10) };
+    let fencing = match protection {
+        "device" => Fencing::Devices {
+            devices: nodes.iter().map(|n| (n.id.clone(), vec![device.clone()])).collect(),
+            delay: Span::millis(100),
+        },
+        _ => Fencing::None,
+    };
+    let groups = groups
+        .split_whitespace()
+        .map(|word| {
+            let (name, prefer) = word.split_once('@').unwrap_or((word, ""));
+            Group {
+                id: name.into(),
+                prefer: prefer.split(',').filter(|p| !p.is_empty()).map(NodeId::new).collect(),
+                only_preferred: false,
+                failback: Failback::Manual,
+                resources: vec![Resource {
+                    id: "r".into(),
+                    agent: AgentRef { class: AgentClass::Own, name: "vip".into() },
+                    params: BTreeMap::new(),
+                    args: vec![],
+                    timeouts: Timeouts::default(),
+                    interval: Span::secs(10),
+                    on_fail: OnFail::Restart,
+                    stateless: protection == "stateless",
+                    observe_everywhere: false,
+                }],
+                runs_with: vec![],
+                avoids: vec![],
+                starts_after: vec![],
+                follow: None,
+                priority: 0,
+                restart: RestartPolicy { count: 3, window: Span::secs(600) },
+                failure_expiry: Span::secs(3600),
+                unsafe_failover: false,
+            }
+        })
+        .collect();
+    Ok(Cluster {
+        name: "test".into(),
+        nodes,
+        witness: None,
+        timing: Timing { initdead: Span::secs(2), ..Timing::default() },
+        fencing,
+        tiebreak_ping: None,
+        groups,
+        services: vec![],
+        operators: vec![],
+    })
+}
+
+pub(crate) struct Machine {
+    pub(crate) node: Option<Node>,
+    pub(crate) disk: Stored,
+    pub(crate) running: BTreeSet<String>,
+    runs: u128,
+    writes: VecDeque<(Time, WriteId, Stored)>,
+    counter: u64,
+    incarnation: Incarnation,
+}
+
+pub(crate) struct Lab {
+    pub(crate) now: Time,
+    pub(crate) machines: BTreeMap<NodeId, Machine>,
+    pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
+    flight: VecDeque<(Time, NodeId, NodeId, Input)>,
+    ops: VecDeque<(Time, NodeId, Operation)>,
+    fences: VecDeque<(Time, NodeId, NodeId, crm_core::id::FenceId)>,
+    pub(crate) log: Vec<String>,
+    pub(crate) replies: Vec<(NodeId, u64, crm_core::operator::Outcome)>,
+    pub(crate) fenced: Vec<NodeId>,
+}
+
+impl Lab {
+    /// A cluster whose voters are all nodes already, as after the joins.
+    pub(crate) fn new(config: &str) -> Lab {
+        let cluster = parse(config).expect("test configuration");
+        let names: Vec<NodeId> = cluster.nodes.iter().map(|n| n.id.clone()).collect();
+        let store = |i: usize| StoreId(i as u128 + 1);
+        let mut record = Record::founding(config, &names[0], store(0));
+        for (i, name) in names.iter().enumerate() {
+            record.voters.insert(name.clone(), store(i));
+            record.old_voters.insert(name.clone(), store(i));
+        }
+        let mut lab = Lab {
+            now: Time(1_000_000),
+            machines: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            flight: VecDeque::new(),
+            ops: VecDeque::new(),
+            fences: VecDeque::new(),
+            log: vec![],
+            replies: vec![],
+            fenced: vec![],
+        };
+        for (i, name) in names.iter().enumerate() {
+            let mut disk = Stored::new(store(i));
+            disk.record = Some(record.clone());
+            lab.machines.insert(
+                name.clone(),
+                Machine {
+                    node: None,
+                    disk,
+                    running: BTreeSet::new(),
+                    runs: 0,
+                    writes: VecDeque::new(),
+                    counter: 0,
+                    incarnation: Incarnation(0),
+                },
+            );
+            lab.boot(name);
+        }
+        lab
+    }
+
+    pub(crate) fn boot(&mut self, name: &NodeId) {
+        let now = self.now;
+        let rank = self.machines.keys().position(|n| n == name).unwrap_or(0) as u128;
+        let Some(machine) = self.machines.get_mut(name) else { return };
+        machine.runs += 1;
+        machine.incarnation = Incarnation((machine.runs << 100) | (rank + 1));
+        machine.node = Some(Node::new(
+            now,
+            Start {
+                id: name.clone(),
+                incarnation: machine.incarnation,
+                seed: machine.runs as u64,
+                stored: machine.disk.clone(),
+                parse,
+                joining: machine.disk.record.is_none(),
+            },
+        ));
+        self.drain(name);
+    }
+
+    pub(crate) fn crash(&mut self, name: &NodeId) {
+        if let Some(machine) = self.machines.get_mut(name) {
+            machine.node = None;
+            machine.writes.clear();
+            machine.running.clear();
+        }
+        self.ops.retain(|(_, n, _)| n != name);
+    }
+
+    pub(crate) fn cut(&mut self, a: &str, b: &str) {
+        self.cut.insert((a.into(), b.into()));
+        self.cut.insert((b.into(), a.into()));
+    }
+
+    pub(crate) fn handle(&mut self, name: &NodeId, input: Input) {
+        let now = self.now;
+        if let Some(node) = self.machines.get_mut(name).and_then(|m| m.node.as_mut()) {
+            node.handle(now, input);
+            self.drain(name);
+        }
+    }
+
+    fn drain(&mut self, name: &NodeId) {
+        let now = self.now;
+        loop {
+            let Some(machine) = self.machines.get_mut(name) else { return };
+            let Some(output) = machine.node.as_mut().and_then(|n| n.poll_output()) else { return };
+            match output {
+                Output::Send { to, packet } => self.send(name.clone(), to, *packet),
+                Output::Write { write, stored } => {
+                    machine.writes.push_back((now + Span::millis(2), write, *stored));
+                }
+                Output::Run(op) => self.ops.push_back((now + Span::millis(20), name.clone(), *op)),
+                Output::Fence { request, target, .. } => {
+                    self.fences.push_back((now + Span::millis(30), name.clone(), target, request));
+                }
+                Output::Event(event) => self.log.push(format!("{} {name} {event}", self.now)),
+                Output::Reply { request, outcome } => {
+                    self.replies.push((name.clone(), request.0, outcome));
+                }
+                Output::Halt { reason, .. } => {
+                    self.log.push(format!("{} {name} halted: {reason}", self.now));
+                    machine.node = None;
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn send(&mut self, from: NodeId, to: Destination, packet: Packet) {
+        let target = match &to {
+            Destination::Link { node, .. } | Destination::Node(node) => node.clone(),
+            Destination::Contact => return,
+        };
+        let Some(machine) = self.machines.get_mut(&from) else { return };
+        machine.counter += 1;
+        let input = Input::Packet {
+            link: LinkId(0),
+            from: from.clone(),
+            incarnation: machine.incarnation,
+            counter: machine.counter,
+            packet,
+        };
+        if !self.cut.contains(&(from.clone(), target.clone())) {
+            self.flight.push_back((self.now + Span::millis(1), from, target, input));
+        }
+    }
+
+    /// Runs until nothing is left to do before `end`.
+    pub(crate) fn run(&mut self, span: Span) {
+        let end = self.now + span;
+        loop {
+            let mut next = end;
+            for machine in self.machines.values() {
+                if let Some(at) = machine.node.as_ref().and_then(Node::deadline) {
+                    next = next.min(at);
+                }
+                if let Some((at, ..)) = machine.writes.front() {
+                    next = next.min(*at);
+                }
+            }
+            for at in [
+                self.flight.front().map(|f| f.0),
+                self.ops.front().map(|o| o.0),
+                self.fences.front().map(|f| f.0),
+            ]
+            .into_iter()
+            .flatten()
+            {
+                next = next.min(at);
+            }
+            self.now = self.now.max(next);
+            if next >= end {
+                return;
+            }
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        let now = self.now;
+        while self.flight.front().is_some_and(|f| f.0 <= now) {
+            if let Some((_, _, to, input)) = self.flight.pop_front() {
+                self.handle(&to, input);
+            }
+        }
+        let names: Vec<NodeId> = self.machines.keys().cloned().collect();
+        for name in &names {
+            while let Some(machine) = self.machines.get_mut(name)
+                && machine.writes.front().is_some_and(|w| w.0 <= now)
+            {
+                if let Some((_, write, stored)) = machine.writes.pop_front() {
+                    machine.disk = stored;
+                    self.handle(name, Input::Written { write });
+                }
+            }
+        }
+        while self.ops.front().is_some_and(|o| o.0 <= now) {
+            if let Some((_, name, op)) = self.ops.pop_front() {
+                let key = op.group.to_string();
+                let Some(machine) = self.machines.get_mut(&name) else { continue };
+                let outcome = match op.action {
+                    Action::Start => {
+                        machine.running.insert(key);
+                        OpOutcome::Done
+                    }
+                    Action::Stop => {
+                        machine.running.remove(&key);
+                        OpOutcome::Done
+                    }
+                    _ if machine.running.contains(&key) => OpOutcome::Done,
+                    _ => OpOutcome::NotRunning,
+                };
+                self.handle(&name, Input::Finished { op: op.op, result: OpResult::of(outcome) });
+            }
+        }
+        while self.fences.front().is_some_and(|f| f.0 <= now) {
+            if let Some((_, by, target, request)) = self.fences.pop_front() {
+                self.fenced.push(target.clone());
+                self.crash(&target);
+                self.handle(&by, Input::Fenced { request, result: FenceResult::Off });
+            }
+        }
+        for name in names {
+            let due =
+                self.machines.get(&name).and_then(|m| m.node.as_ref()).and_then(Node::deadline);
+            if due.is_some_and(|at| at <= now) {
+                self.handle(&name, Input::Wake);
+            }
+        }
+    }
+
+    pub(crate) fn status(&self, name: &str) -> crm_core::status::Status {
+        let machine = &self.machines[&NodeId::new(name)];
+        machine.node.as_ref().map(|n| n.status(self.now)).unwrap_or_default()
+    }
+
+    /// Who coordinates, in the eyes of those who run.
+    pub(crate) fn coordinators(&self) -> BTreeSet<String> {
+        let nodes = self.machines.values().filter_map(|m| m.node.as_ref());
+        nodes
+            .map(|n| n.status(self.now))
+            .map(|s| s.coordinator.map_or("-".to_owned(), |c| c.to_string()))
+            .collect()
+    }
+
+    pub(crate) fn holders(&self, group: &str) -> Vec<String> {
+        let machines = self.machines.iter().filter(|(_, m)| m.running.contains(group));
+        machines.map(|(name, _)| name.to_string()).collect()
+    }
+}
