@@ -1,1 +1,3 @@
-//! placeholder
+//! Laboratories that test the product from outside.
+
+pub mod machines;

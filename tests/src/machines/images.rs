@@ -1,0 +1,71 @@
+//! What the machines boot from, as `tests/machines/prepare` has left it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{LabError, Result};
+
+/// The files of one complete preparation.
+#[derive(Debug, Clone)]
+pub struct Images {
+    /// The kernel, as an ELF file.
+    pub kernel: PathBuf,
+    /// busybox and drivers.
+    pub initramfs: PathBuf,
+    /// Root file system of a Debian with systemd. Never booted from itself: each machine has a copy.
+    pub debian: PathBuf,
+}
+
+/// Directory of prepared images, the package under test, and the laboratory's lock.
+pub fn cache() -> PathBuf {
+    match std::env::var_os("CRM_MACHINES_CACHE") {
+        Some(given) => PathBuf::from(given),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/machines"),
+    }
+}
+
+impl Images {
+    /// Finds the images.
+    ///
+    /// # Errors
+    /// When they have not been prepared. This fails a test, it does not skip it: a level that did not run must
+    /// not look like one that passed.
+    pub fn prepared() -> Result<Self> {
+        let current = cache().join("current");
+        if !current.join("complete").exists() {
+            return Err(LabError::NotPrepared(current));
+        }
+        Ok(Self {
+            kernel: current.join("vmlinux"),
+            initramfs: current.join("initramfs.cpio"),
+            debian: current.join("debian.img"),
+        })
+    }
+}
+
+/// Copies a disk image without writing its holes.
+///
+/// # Errors
+/// When `cp` fails, most often for want of space.
+pub fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
+    let what = format!("copy {} to {}", from.display(), to.display());
+    let status = Command::new("cp")
+        .args(["--sparse=always", "--reflink=auto", "--"])
+        .args([from, to])
+        .status()
+        .map_err(LabError::io(what.clone()))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(LabError::Io { what, source: std::io::Error::other(format!("cp ended with {status}")) })
+}
+
+/// Makes an empty disk of `bytes`, all holes.
+///
+/// # Errors
+/// When the file cannot be made.
+pub fn blank(path: &Path, bytes: u64) -> Result<()> {
+    let what = format!("make disk {}", path.display());
+    let file = std::fs::File::create(path).map_err(LabError::io(what.clone()))?;
+    file.set_len(bytes).map_err(LabError::io(what))
+}

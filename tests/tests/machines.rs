@@ -1,0 +1,7 @@
+//! Virtual machines: the laboratory's own tests, then the product in it. `tests/run machines` prepares what
+//! they need and runs them.
+
+#[path = "machines/debian.rs"]
+mod debian;
+#[path = "machines/laboratory.rs"]
+mod laboratory;
