@@ -283,8 +283,11 @@ impl<R: Rules> Node<R> {
             return false;
         }
         let (Some(peer), Some(record)) = (self.peers.get(to), self.record()) else { return true };
+        let counts = record.voters != record.old_voters && record.old_voters.contains_key(to);
+        // A proof that the two voter sets still lean on is not spent yet either (H10).
         peer.is_proved_dead()
-            && (record.grants.values().any(|grant| grant.owner == *to)
+            && (counts
+                || record.grants.values().any(|grant| grant.owner == *to)
                 || record.roles.values().any(|roles| roles.contains_key(to)))
     }
 

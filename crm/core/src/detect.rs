@@ -98,6 +98,7 @@ impl<R: Rules> Node<R> {
             last.stamp != heartbeat.stamp
                 || last.obeyed != heartbeat.obeyed
                 || last.epoch != heartbeat.epoch
+                || last.taken != heartbeat.taken
         });
         if newer {
             peer.heartbeat = Some(heartbeat.clone());

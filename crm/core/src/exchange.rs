@@ -26,9 +26,9 @@ impl<R: Rules> Node<R> {
         echo: Option<Incarnation>,
         message: Message,
     ) {
-        let Some(peer) = self.peers.get_mut(to) else { return };
-        let number = peer.next_number;
-        peer.next_number += 1;
+        let Some(peer) = self.peers.get(to) else { return };
+        let number = self.next_number;
+        self.next_number += 1;
         let seen = echo.map_or(0, |incarnation| peer.session.seen(incarnation));
         self.outputs.push_back(Output::Send {
             to: destination,
@@ -89,7 +89,7 @@ impl<R: Rules> Node<R> {
         }
         let verdict = peer.session.judge(
             self.incarnation,
-            peer.next_number,
+            self.next_number,
             incarnation,
             packet.number,
             packet.echo,

@@ -198,7 +198,7 @@ impl<R: Rules> Node<R> {
 
     pub(crate) fn prove(&mut self, target: &NodeId, incarnation: Option<Incarnation>, by: ProofBy) {
         let Some(peer) = self.peers.get_mut(target) else { return };
-        peer.proof = Some(Proof { incarnation, mark: peer.next_number, by });
+        peer.proof = Some(Proof { incarnation, mark: self.next_number, by });
         self.wants_stale = true;
         self.coordinator_dirty();
     }

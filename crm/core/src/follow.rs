@@ -121,7 +121,7 @@ impl<R: Rules> Node<R> {
                 format!("this node obeys record {} and may be given groups", record.stamp),
             ));
         }
-        self.silence.settle(&record);
+        self.silence.settle(&self.id, &record);
         self.obeyed = Some(Obeyed { record: Arc::new(record), cluster: cluster.clone() });
         if new_config {
             self.executor.configure(self.now, &cluster);

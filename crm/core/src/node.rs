@@ -53,6 +53,8 @@ pub struct Node<R: Rules = Sound> {
     pub(crate) writing: VecDeque<Pending>,
     pub(crate) next_write: WriteId,
     pub(crate) peers: Peers<R>,
+    /// Number of the next packet to anybody, in this run of the daemon.
+    pub(crate) next_number: u64,
     pub(crate) next_heartbeat: Time,
     pub(crate) role: Role,
     pub(crate) highest_epoch: Epoch,
@@ -124,6 +126,7 @@ impl<R: Rules> Node<R> {
             writing: VecDeque::new(),
             next_write: WriteId(1),
             peers: Peers::new(),
+            next_number: 1,
             next_heartbeat: now,
             role: Role::Follower,
             stand_at: None,

@@ -10,8 +10,6 @@ use crate::time::{Span, Time};
 #[derive(Clone, Debug)]
 pub(crate) struct Peer<R: Rules> {
     pub(crate) session: Session<R>,
-    /// Number of the next packet to this peer, per run of this daemon.
-    pub(crate) next_number: u64,
     pub(crate) links: Vec<Link>,
     /// Last packet that proved both directions, on any link.
     pub(crate) heard: Option<Time>,
@@ -53,7 +51,6 @@ impl<R: Rules> Peer<R> {
     pub(crate) fn new(now: Time, links: usize) -> Peer<R> {
         Peer {
             session: Session::new(),
-            next_number: 1,
             links: vec![Link::default(); links],
             heard: None,
             alive: false,

@@ -8,7 +8,7 @@ use crate::packet::{Eligibility, FailureKind, GroupPhase, Report};
 use crate::peer::Peer;
 use crate::place::{NodeSituation, Situation, place};
 use crate::quorum::{Weight, weigh};
-use crate::record::{Failures, Grant, GrantState, Record};
+use crate::record::{Grant, GrantState, Record};
 use crate::rules::Rules;
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +31,7 @@ impl<R: Rules> Node<R> {
         self.count_failures(&mut next, &cluster);
         self.forget_what_expired(&mut next, &cluster);
         self.change_voters(&mut next, &cluster);
+        self.reconcile_taken(&mut next, &cluster);
         self.change_grants(&mut next, &cluster);
         if !replies.is_empty() || differs(&current, &next) || current.old_voters != current.voters {
             self.propose(next, replies);
@@ -212,9 +213,7 @@ impl<R: Rules> Node<R> {
                     state.phase.is_stopped() || next.owner(group) == Some(name)
                 })
             });
-            let first_time = !next.history.is_empty() && next.voters.len() == 1;
-            let stable_at = peer.alive_since
-                + if first_time { self.timing.keepalive } else { self.timing.rejoin_after };
+            let stable_at = peer.alive_since + self.timing.rejoin_after;
             if self.now < stable_at {
                 look_again = Some(look_again.map_or(stable_at, |at| at.min(stable_at)));
             } else if follows && clean {
@@ -377,7 +376,7 @@ impl<R: Rules> Node<R> {
     ) -> Option<String> {
         let owner = &grant.owner;
         let stamp = next.stamp;
-        let free = self.owner_is_proved_off(next, cluster, group, grant, wanted.as_ref());
+        let free = self.owner_is_proved_off(next, cluster, group, grant);
         let goes_to = |node: &NodeId| {
             !wait
                 && nodes.get(node) == Some(&NodeSituation::Online)
@@ -437,7 +436,6 @@ impl<R: Rules> Node<R> {
         cluster: &Cluster,
         group: &GroupId,
         grant: &Grant,
-        wanted: Option<&NodeId>,
     ) -> Option<String> {
         let owner = &grant.owner;
         if let Some(peer) = self.peers.get(owner)
@@ -474,16 +472,7 @@ impl<R: Rules> Node<R> {
                 "which is silent; the configuration lets this group move on silence".to_owned(),
             );
         }
-        let taken = wanted.is_some_and(|node| {
-            waived
-                && self
-                    .peers
-                    .get(node)
-                    .and_then(|peer| peer.heartbeat.as_ref())
-                    .is_some_and(|beat| beat.taken.contains(group))
-                || *node == self.id && self.silence.has_taken(group)
-        });
-        (waived && taken).then(|| "which lost it to a take-over on silence".to_owned())
+        None
     }
 
     fn may_run_elsewhere(

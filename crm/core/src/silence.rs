@@ -6,17 +6,17 @@ use crate::id::{GroupId, NodeId};
 use crate::model::{Cluster, Fencing, Group};
 use crate::node::Node;
 use crate::packet::Heartbeat;
-use crate::record::{GrantState, Record};
+use crate::record::{Grant, GrantState, Record};
 use crate::rules::Rules;
 use crate::time::{Span, Time};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Silence {
     /// Groups taken here while their owner was silent.
     taken: BTreeMap<GroupId, NodeId>,
-    /// Groups dropped here because another took them, until a newer record decides.
-    yielded: BTreeSet<GroupId>,
+    /// Groups dropped here because another node says that it took them.
+    yielded: BTreeMap<GroupId, NodeId>,
     /// After an own stall, groups that others may have taken are down until this moment.
     doubted_until: Option<Time>,
 }
@@ -25,13 +25,10 @@ impl Silence {
     pub(crate) fn taken_groups(&self) -> Vec<GroupId> {
         self.taken.keys().cloned().collect()
     }
-    pub(crate) fn has_taken(&self, group: &GroupId) -> bool {
-        self.taken.contains_key(group)
-    }
-    /// A committed record decides again.
-    pub(crate) fn settle(&mut self, record: &Record) {
+    /// A committed record that names another owner decides again.
+    pub(crate) fn settle(&mut self, me: &NodeId, record: &Record) {
         self.taken.retain(|group, from| record.owner(group) == Some(from));
-        self.yielded.retain(|group| self.taken.contains_key(group));
+        self.yielded.retain(|group, _| record.owner(group) == Some(me));
     }
 }
 
@@ -42,7 +39,10 @@ impl<R: Rules> Node<R> {
         if cluster.fencing != Fencing::None || !group.moves_on_silence() {
             return None;
         }
-        if self.silence.yielded.contains(&group.id) {
+        // Only while the taker is there: alone again, the record counts.
+        if let Some(taker) = self.silence.yielded.get(&group.id)
+            && self.peers.get(taker).is_some_and(|peer| peer.alive)
+        {
             return Some(false);
         }
         if self.silence.taken.contains_key(&group.id) {
@@ -117,9 +117,9 @@ impl<R: Rules> Node<R> {
         }
         let mut lost = Vec::new();
         for group in &beat.taken {
-            let mine =
-                obeyed.record.owner(group) == Some(&self.id) && beat.obeyed >= obeyed.record.stamp;
-            if mine && self.silence.yielded.insert(group.clone()) {
+            let mine = obeyed.record.owner(group) == Some(&self.id)
+                && !self.silence.taken.contains_key(group);
+            if mine && self.silence.yielded.insert(group.clone(), from.clone()).is_none() {
                 lost.push(group.clone());
             }
         }
@@ -136,6 +136,27 @@ impl<R: Rules> Node<R> {
                 )
                 .group(&group),
             );
+        }
+    }
+
+    /// What was taken on silence becomes a grant like any other: the newer holder keeps it.
+    pub(crate) fn reconcile_taken(&self, next: &mut Record, cluster: &Cluster) {
+        if cluster.fencing != Fencing::None {
+            return;
+        }
+        let stamp = next.stamp;
+        let mut taken: Vec<(GroupId, NodeId)> =
+            self.silence.taken.keys().map(|group| (group.clone(), self.id.clone())).collect();
+        for (name, peer) in self.peers.iter().filter(|(_, peer)| peer.alive) {
+            let groups = peer.heartbeat.iter().flat_map(|beat| &beat.taken);
+            taken.extend(groups.map(|group| (group.clone(), name.clone())));
+        }
+        for (group, node) in taken {
+            let exempt = cluster.group(&group).is_some_and(Group::moves_on_silence);
+            if exempt && next.owner(&group).is_some_and(|owner| *owner != node) {
+                let held = Grant { owner: node, state: GrantState::Held, since: stamp };
+                next.grants.insert(group, held);
+            }
         }
     }
 }
