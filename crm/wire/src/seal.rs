@@ -132,3 +132,49 @@ impl Sealer {
         self.counter = counter;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AuthKeys, Endpoint, Reject, generate};
+
+    fn keys() -> AuthKeys {
+        let random = std::array::from_fn(|i| i as u8);
+        AuthKeys::parse("k", &generate(random)).unwrap()
+    }
+
+    #[test]
+    fn i9_an_authentic_sender_cannot_contradict_itself() {
+        let shop = ClusterId::of("shop");
+        let mut beta = Endpoint::new(keys(), shop, "beta", 2).unwrap();
+        let mut alpha = Sealer::new(Arc::from("alpha"), 1, shop, keys().sending()).unwrap();
+        let digest = message_digest(b"payload");
+        for piece in [
+            Piece { index: 0, total: 1, digest: [0; 16] },
+            Piece { index: 1, total: 1, digest },
+            Piece { index: 0, total: 0, digest },
+            Piece { index: 0, total: 2, digest },
+        ] {
+            let datagram = alpha.seal_piece(piece, b"payload").unwrap();
+            assert_eq!(beta.open(0, &datagram), Err(Reject::Fragment), "{piece:?}");
+        }
+        let good = alpha.seal_piece(Piece { index: 0, total: 1, digest }, b"payload").unwrap();
+        assert!(matches!(beta.open(0, &good), Ok(Some(_))));
+        assert_eq!((beta.rejects().of(Reject::Fragment), beta.rejects().total()), (4, 4));
+    }
+
+    #[test]
+    fn i9_the_key_number_is_authenticated_even_where_it_changes_no_key() {
+        let text = generate(std::array::from_fn(|i| i as u8));
+        let renumbered = text.replace("auth 1", "auth 2").replace("1 aead", "2 aead");
+        let renumbered = AuthKeys::parse("k", &renumbered).unwrap();
+        let shop = ClusterId::of("shop");
+        let mut beta = Endpoint::new(renumbered, shop, "beta", 2).unwrap();
+        let mut alpha = Endpoint::new(keys(), shop, "alpha", 1).unwrap();
+        let mut out = Vec::new();
+        alpha.seal(b"x", &mut out).unwrap();
+        assert_eq!(beta.open(0, &out[0]), Err(Reject::UnknownKey));
+        out[0][5] = 2;
+        assert_eq!(beta.open(0, &out[0]), Err(Reject::Authentication));
+    }
+}
