@@ -1,1 +1,27 @@
-//! placeholder
+//! Our own resource agents and the agent's side of the contract.
+//!
+//! - [`main_from_args`] is the whole multi-call program; any binary may embed it.
+//! - [`meta_data`] describes a built-in agent: the daemon, the configuration checker and the
+//!   command line read it.
+//! - [`contract`] is what every agent obeys: actions, exit codes, parameters, descriptor 3.
+//! - [`ocf`] reads the meta-data of OCF agents into the same type.
+
+pub mod contract;
+pub mod metadata;
+pub mod ocf;
+
+mod channel;
+mod child;
+mod deadline;
+mod duration;
+mod filesystem;
+mod process;
+mod procfs;
+mod program;
+mod state;
+mod syscall;
+mod vip;
+
+pub use duration::parse_duration;
+pub use metadata::MetaData;
+pub use program::{BUILTIN, is_builtin, main_from_args, meta_data};

@@ -1,0 +1,63 @@
+//! How long an action may take: the agent must answer before the daemon ends it.
+
+use std::time::{Duration, Instant};
+
+/// The moment by which the agent has to have answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    /// `CRM_TIMEOUT_MS` from now, less what it takes to say why nothing came of it.
+    pub(crate) fn from_timeout(timeout: Duration) -> Deadline {
+        let reserve = (timeout / 10).min(MOST_RESERVE);
+        Deadline::after(timeout.saturating_sub(reserve))
+    }
+
+    pub(crate) fn after(span: Duration) -> Deadline {
+        let now = Instant::now();
+        // A duration that no clock can hold is as good as a day.
+        Deadline(now.checked_add(span).unwrap_or(now + Duration::from_secs(86_400)))
+    }
+
+    pub(crate) fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    pub(crate) fn passed(self) -> bool {
+        self.remaining().is_zero()
+    }
+
+    /// The earlier of this deadline and `span` from now.
+    pub(crate) fn at_most(self, span: Duration) -> Deadline {
+        Deadline(self.0.min(Deadline::after(span).0))
+    }
+
+    /// The later of this deadline and `span` from now.
+    pub(crate) fn at_least(self, span: Duration) -> Deadline {
+        Deadline(self.0.max(Deadline::after(span).0))
+    }
+}
+
+/// A wait that begins short, so that the usual case costs nothing, and grows.
+#[derive(Debug)]
+pub(crate) struct Pause(Duration);
+
+impl Pause {
+    pub(crate) fn new() -> Pause {
+        Pause(Duration::from_millis(1))
+    }
+
+    /// Sleeps a little, never past the deadline; false if the deadline has passed.
+    pub(crate) fn sleep(&mut self, deadline: Deadline) -> bool {
+        let remaining = deadline.remaining();
+        if remaining.is_zero() {
+            return false;
+        }
+        std::thread::sleep(self.0.min(remaining));
+        self.0 = (self.0 * 3 / 2).min(LONGEST_PAUSE);
+        true
+    }
+}
+
+const MOST_RESERVE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(25);

@@ -1,0 +1,120 @@
+//! Who uses a mount: exactly this one (and those below it), never its parent.
+//!
+//! Every open file knows the mount through which it was opened, so mount ids tell a bind mount
+//! from the filesystem behind it, which device numbers and paths cannot.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::mountinfo::Mount;
+use crate::procfs;
+use crate::syscall;
+
+/// The processes that use one of these mounts, without this one and without process 1.
+pub(super) fn find(mounts: &[&Mount]) -> Vec<i32> {
+    let own = std::process::id();
+    procfs::pids()
+        .filter(|pid| *pid > 1 && u32::try_from(*pid) != Ok(own))
+        .filter(|pid| uses(*pid, mounts))
+        .collect()
+}
+
+fn uses(pid: i32, mounts: &[&Mount]) -> bool {
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    let within = |path: &Path| lies_within(path, mounts);
+    ["cwd", "root", "exe"].iter().any(|name| within(&process.join(name)))
+        || entries(&process.join("fd")).any(|path| within(&path))
+        || entries(&process.join("task"))
+            // Threads may have working directories of their own.
+            .any(|thread| within(&thread.join("cwd")))
+        || maps(&process, mounts)
+}
+
+fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
+}
+
+fn lies_within(path: &Path, mounts: &[&Mount]) -> bool {
+    let Ok(location) = syscall::locate(path) else { return false };
+    match location.mount {
+        Some(id) => mounts.iter().any(|mount| mount.id == id),
+        // Before Linux 5.8: the device must fit, and the path as this namespace sees it.
+        None => mounts.iter().any(|mount| {
+            mount.device == location.device
+                && fs::read_link(path).is_ok_and(|target| target.starts_with(&mount.at))
+        }),
+    }
+}
+
+/// Mapped files name their device and their path; together they tell the mount.
+fn maps(process: &Path, mounts: &[&Mount]) -> bool {
+    let Ok(text) = fs::read(process.join("maps")) else { return false };
+    let text = String::from_utf8_lossy(&text);
+    text.lines().any(|line| {
+        mapped_file(line).is_some_and(|(device, path)| {
+            mounts
+                .iter()
+                .any(|mount| mount.device == device && Path::new(path).starts_with(&mount.at))
+        })
+    })
+}
+
+/// `00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/dbus-daemon`
+fn mapped_file(line: &str) -> Option<((u32, u32), &str)> {
+    let path = line.get(line.find('/')?..)?;
+    let device = line.split_ascii_whitespace().nth(3)?;
+    let (major, minor) = device.split_once(':')?;
+    let major = u32::from_str_radix(major, 16).ok()?;
+    let minor = u32::from_str_radix(minor, 16).ok()?;
+    Some(((major, minor), path))
+}
+
+/// What the kernel itself holds on the mounts: files behind loop devices and swap files.
+pub(super) fn kernel_users(mounts: &[&Mount]) -> Vec<String> {
+    let within = |path: &str| lies_within(Path::new(path.trim()), mounts);
+    let mut found = Vec::new();
+    for device in entries(Path::new("/sys/block")) {
+        if let Ok(file) = fs::read_to_string(device.join("loop/backing_file"))
+            && within(&file)
+        {
+            let name = device.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            found.push(format!("loop device {name} on {}", file.trim()));
+        }
+    }
+    let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    for file in swaps.lines().skip(1).filter_map(|line| line.split_ascii_whitespace().next()) {
+        if within(file) {
+            found.push(format!("swap file {file}"));
+        }
+    }
+    found
+}
+
+/// Processes whose mount namespace, not ours, has this device mounted.
+pub(super) fn foreign_holders(device: (u32, u32)) -> Vec<i32> {
+    let own = fs::read_link("/proc/self/ns/mnt").ok();
+    let needle = format!(" {}:{} ", device.0, device.1);
+    procfs::pids()
+        .filter(|pid| {
+            let namespace = fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+            namespace.is_some()
+                && namespace != own
+                && fs::read_to_string(format!("/proc/{pid}/mountinfo"))
+                    .is_ok_and(|text| text.lines().any(|line| line.contains(&needle)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapped_files_are_read() {
+        let line = "7f00-7f01 r--p 00000000 fe:0a 173521      /data1/lib/a b.so (deleted)";
+        assert_eq!(mapped_file(line), Some(((254, 10), "/data1/lib/a b.so (deleted)")));
+        for line in ["", "7f00-7f01 rw-p 0 00:00 0", "7f00 rw-p 0 00:00 0 [heap]", "/ x"] {
+            assert_eq!(mapped_file(line), None, "{line}");
+        }
+    }
+}

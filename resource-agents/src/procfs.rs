@@ -1,0 +1,104 @@
+//! What `/proc` says about processes.
+
+use std::fs;
+use std::path::Path;
+
+/// The fields of `/proc/PID/stat` that agents need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) pid: i32,
+    /// `R`, `S`, `D`, `Z`, ...
+    pub(crate) state: char,
+    pub(crate) parent: i32,
+    pub(crate) group: i32,
+    pub(crate) session: i32,
+    /// Clock ticks since boot; with the pid it names a process for ever.
+    pub(crate) started: u64,
+}
+
+impl Stat {
+    /// Reads the line; the name of a program may hold anything, also `) R 1`.
+    pub(crate) fn parse(line: &str) -> Option<Stat> {
+        let open = line.find('(')?;
+        let close = line.rfind(')')?;
+        let pid = line.get(..open)?.trim().parse().ok()?;
+        let mut fields = line.get(close + 1..)?.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
+        let session = fields.next()?.parse().ok()?;
+        // `starttime` is field 22; `session` was field 6.
+        let started = fields.nth(15)?.parse().ok()?;
+        Some(Stat { pid, state, parent, group, session, started })
+    }
+
+    pub(crate) fn of(pid: i32) -> Option<Stat> {
+        Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// A zombie runs nothing and holds nothing; it only waits to be collected.
+    pub(crate) fn is_dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+/// Every process there is, without the threads.
+pub(crate) fn pids() -> impl Iterator<Item = i32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// `PID (NAME)` for messages.
+pub(crate) fn describe(pid: i32) -> String {
+    match fs::read_to_string(format!("/proc/{pid}/comm")) {
+        Ok(name) => format!("{pid} ({})", name.trim_end()),
+        Err(_) => format!("{pid}"),
+    }
+}
+
+/// Several processes for a message, the first few by name.
+pub(crate) fn describe_all(pids: &[i32]) -> String {
+    let mut names: Vec<String> = pids.iter().take(MOST_NAMED).map(|pid| describe(*pid)).collect();
+    if pids.len() > MOST_NAMED {
+        names.push(format!("{} more", pids.len() - MOST_NAMED));
+    }
+    names.join(", ")
+}
+
+/// Changes with each boot, so that pids of an earlier life are not believed.
+pub(crate) fn boot_id() -> String {
+    fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id"))
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
+}
+
+const MOST_NAMED: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_program_name_changes_nothing() {
+        let line = "42 (evil) R 1 1 1 (x) S 7 8 9 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 1";
+        let stat = Stat::parse(line).expect("parses");
+        assert_eq!((stat.pid, stat.state, stat.parent), (42, 'S', 7));
+        assert_eq!((stat.group, stat.session, stat.started), (8, 9, 12345));
+    }
+
+    #[test]
+    fn a_short_line_is_no_process() {
+        for line in ["", "1", "1 (a", ") (", "1 (a) S 1 1", "x (a) S 1 1 1"] {
+            assert_eq!(Stat::parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn this_process_is_found() {
+        let me = i32::try_from(std::process::id()).expect("pid");
+        assert!(pids().any(|pid| pid == me));
+        assert!(!Stat::of(me).expect("alive").is_dead());
+    }
+}

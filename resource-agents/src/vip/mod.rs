@@ -1,0 +1,234 @@
+//! `vip`: an address that moves with its group.
+//!
+//! Start looks whether somebody else answers for the address, adds it and tells the neighbours.
+//! Stop takes it away. Status says whether the address is there and its link alive.
+
+mod announce;
+mod arp;
+mod decide;
+mod ndp;
+mod netlink;
+mod packet;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::contract::{Action, Call, Failure, Outcome, Parameters};
+use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
+use announce::Announcement;
+use decide::{Presence, Wanted};
+use netlink::{Holding, Netlink, Snapshot};
+use packet::Answer;
+
+pub(crate) fn meta_data() -> MetaData {
+    MetaData {
+        name: "vip".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        short_description: "An IPv4 or IPv6 address that moves with its group".to_owned(),
+        long_description: "Adds the address to the interface whose network it belongs to, after \
+            asking whether another machine holds it, and tells the neighbours by gratuitous ARP or \
+            unsolicited neighbour advertisements: a burst at once, again after 1 and 5 seconds."
+            .to_owned(),
+        primary: Some("address".to_owned()),
+        parameters: vec![
+            Parameter::new("address", Kind::Address, "The address, with or without /PREFIX")
+                .required()
+                .unique(),
+            Parameter::new(
+                "interface",
+                Kind::String,
+                "The interface; without it the one whose network holds the address",
+            ),
+            Parameter::new(
+                "prefix",
+                Kind::Integer,
+                "The prefix length; without it that of the interface's network",
+            ),
+            Parameter::new("dad", Kind::Boolean, "Ask for another holder before the start")
+                .default("true"),
+            Parameter::new(
+                "dad_wait",
+                Kind::Duration,
+                "How long to wait for another holder's answer; the start takes that much longer",
+            )
+            .default("2ms"),
+            Parameter::new("garp_repeat", Kind::Integer, "Announcements in each burst (1 to 100)")
+                .default("3"),
+        ],
+        stateless: true,
+        observe: Observe::Candidates,
+        roles: false,
+        actions: vec![
+            ActionSpec::new("start", 20_000),
+            ActionSpec::new("stop", 20_000),
+            ActionSpec::new("status", 10_000).every(10_000),
+            ActionSpec::new("validate", 5_000),
+            ActionSpec::new("meta-data", 5_000),
+        ],
+    }
+}
+
+pub(crate) fn run(call: &Call) -> Outcome {
+    let wanted = wanted(&call.parameters)?;
+    let repeat = match call.parameters.integer("garp_repeat") {
+        Some(count) if (1..=100).contains(&count) => count as u32,
+        other => {
+            return Err(Failure::configured(format!(
+                "`garp_repeat` must be 1 to 100, found {}",
+                other.unwrap_or_default()
+            )));
+        }
+    };
+    match call.action {
+        Action::MetaData => Ok(()),
+        Action::Validate => validate(&wanted),
+        Action::Start => start(call, &wanted, repeat),
+        Action::Stop => stop(call, &wanted),
+        Action::Status => status(call, &wanted),
+    }
+}
+
+fn wanted(parameters: &Parameters) -> Result<Wanted, Failure> {
+    let (ip, prefix) = parameters.address("address")?;
+    let apart = match parameters.integer("prefix") {
+        None => None,
+        Some(number) => {
+            let longest = if ip.is_ipv4() { 32 } else { 128 };
+            match u8::try_from(number) {
+                Ok(number) if (1..=longest).contains(&number) => Some(number),
+                _ => {
+                    return Err(Failure::configured(format!(
+                        "`prefix` must be 1 to {longest}, found {number}"
+                    )));
+                }
+            }
+        }
+    };
+    if let (Some(one), Some(other)) = (prefix, apart)
+        && one != other
+    {
+        return Err(Failure::configured(format!(
+            "`address` says /{one} and `prefix` says {other}; leave one of them out"
+        )));
+    }
+    if ip.is_unspecified() || ip.is_multicast() {
+        return Err(Failure::configured(format!("{ip} cannot be given to an interface")));
+    }
+    Ok(Wanted {
+        ip,
+        prefix: prefix.or(apart),
+        interface: parameters.text("interface").map(str::to_owned),
+    })
+}
+
+fn validate(wanted: &Wanted) -> Outcome {
+    Netlink::with(async |netlink| {
+        let now = netlink.snapshot(wanted.ip).await?;
+        decide::place(wanted, &now).map(|_| ())
+    })
+}
+
+fn start(call: &Call, wanted: &Wanted, repeat: u32) -> Outcome {
+    let (announcement, link) = Netlink::with(async |netlink| {
+        let now = netlink.snapshot(wanted.ip).await?;
+        let place = decide::place(wanted, &now)?;
+        let link = place.link;
+        decide::link_works(link)?;
+        let announcement = Announcement::new(wanted.ip, link);
+        let held = match decide::presence(wanted.ip, link.index, &now) {
+            Presence::Elsewhere(other) => return Err(decide::elsewhere(wanted.ip, link, other)),
+            Presence::Here(held) if !held.refused => true,
+            // The kernel itself found a duplicate once; try anew.
+            Presence::Here(held) => {
+                netlink.remove(held).await?;
+                false
+            }
+            Presence::Nowhere => false,
+        };
+        if held {
+            let _ = announcement.burst(1);
+        } else {
+            take(call, &netlink, wanted.ip, place.prefix, &announcement, &now, repeat).await?;
+        }
+        Ok((announcement, link.name.clone()))
+    })?;
+    announcement.repeat_later(call, repeat)?;
+    watch(call, wanted.ip, &link);
+    Ok(())
+}
+
+/// Asks, adds, announces; an answer that comes late undoes it.
+async fn take(
+    call: &Call,
+    netlink: &Netlink,
+    ip: IpAddr,
+    prefix: u8,
+    announcement: &Announcement,
+    now: &Snapshot,
+    repeat: u32,
+) -> Outcome {
+    let question = if call.parameters.boolean("dad") { announcement.ask()? } else { None };
+    let own: Vec<[u8; 6]> = now.links.iter().filter_map(|link| link.mac).collect();
+    let foreign = |wait: Duration| -> Result<Option<Answer>, Failure> {
+        match &question {
+            None => Ok(None),
+            Some(question) => question.listen(wait, &own),
+        }
+    };
+    if let Some(answer) = foreign(call.parameters.duration("dad_wait"))? {
+        return Err(taken(ip, announcement, answer));
+    }
+    netlink.add(announcement.index, ip, prefix).await?;
+    if let Err(error) = announcement.burst(repeat) {
+        call.channel.progress(format!("cannot announce {ip} on {}: {error}", announcement.name));
+    }
+    if let Some(answer) = foreign(Duration::ZERO)? {
+        netlink.remove(&Holding { index: announcement.index, ip, prefix, refused: false }).await?;
+        return Err(taken(ip, announcement, answer));
+    }
+    Ok(())
+}
+
+fn taken(ip: IpAddr, announcement: &Announcement, answer: Answer) -> Failure {
+    Failure::generic(format!(
+        "{ip} is in use: {answer} answers for it on {}; free it there, or set another address",
+        announcement.name
+    ))
+}
+
+fn stop(call: &Call, wanted: &Wanted) -> Outcome {
+    // First, so that nothing announces an address that is about to go.
+    announce::end_repeats(&call.context);
+    Netlink::with(async |netlink| {
+        let now = netlink.snapshot(wanted.ip).await?;
+        let scope = wanted.interface.as_deref().map(|name| now.link_called(name));
+        for held in now.holdings.iter().filter(|held| held.ip == wanted.ip) {
+            match scope {
+                Some(link) if link.map(|link| link.index) != Some(held.index) => {
+                    call.channel.progress(format!(
+                        "{} is also on {}, which is not this resource's interface: left alone",
+                        wanted.ip,
+                        now.name(held.index)
+                    ));
+                }
+                _ => netlink.remove(held).await?,
+            }
+        }
+        Ok(())
+    })
+}
+
+fn status(call: &Call, wanted: &Wanted) -> Outcome {
+    let link = Netlink::with(async |netlink| {
+        let now = netlink.snapshot(wanted.ip).await?;
+        let link = decide::running(wanted, &now)?;
+        Ok(link.name.clone())
+    })?;
+    watch(call, wanted.ip, &link);
+    Ok(())
+}
+
+fn watch(call: &Call, ip: IpAddr, link: &str) {
+    call.channel.watch_address(ip);
+    call.channel.watch_carrier(link);
+}
