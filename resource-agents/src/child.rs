@@ -52,26 +52,49 @@ pub(crate) fn run(command: &mut Command, deadline: Deadline) -> io::Result<Finis
     // A file, not a pipe: nobody has to read while it runs, and a child of the tool that keeps
     // it open delays nothing.
     let mut output = unnamed_file()?;
+    let (code, timed_out) = run_into(command, deadline, &output, &output)?;
+    Ok(Finished { code, output: tail(&mut output)?, timed_out })
+}
+
+/// The same for a tool whose standard output is wanted whole, up to `most` bytes.
+pub(crate) fn run_for_output(
+    command: &mut Command,
+    deadline: Deadline,
+    most: u64,
+) -> io::Result<(Finished, String)> {
+    let mut stdout = unnamed_file()?;
+    let mut stderr = unnamed_file()?;
+    let (code, timed_out) = run_into(command, deadline, &stdout, &stderr)?;
+    let said = tail(&mut stderr)?;
+    let output = if said.trim().is_empty() { tail(&mut stdout)? } else { said };
+    Ok((Finished { code, output, timed_out }, head(&mut stdout, most)?))
+}
+
+fn run_into(
+    command: &mut Command,
+    deadline: Deadline,
+    stdout: &File,
+    stderr: &File,
+) -> io::Result<(Option<i32>, bool)> {
     let mut child = command
         .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(output.try_clone()?)
+        .stdout(stdout.try_clone()?)
+        .stderr(stderr.try_clone()?)
         .process_group(0)
         .spawn()?;
     let mut pause = Pause::new();
-    let (code, timed_out) = loop {
+    loop {
         if let Some(status) = child.try_wait()? {
-            break (status.code(), false);
+            return Ok((status.code(), false));
         }
         if !pause.sleep(deadline) {
             let group = i32::try_from(child.id()).map_err(io::Error::other)?;
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
             // It may hang in the kernel for ever; then it is left to its fate.
             wait_briefly(|| matches!(child.try_wait(), Ok(Some(_)) | Err(_)));
-            break (None, true);
+            return Ok((None, true));
         }
-    };
-    Ok(Finished { code, output: tail(&mut output)?, timed_out })
+    }
 }
 
 /// Makes a system call that may block for ever (mount, unmount) in a child of its own.
@@ -135,13 +158,22 @@ pub(crate) fn tail(file: &mut File) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The first `most` bytes of a file, as text.
+pub(crate) fn head(file: &mut File, most: u64) -> io::Result<String> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// The last lines of a text as one line.
 pub(crate) fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join(" | ")
 }
 
-fn unnamed_file() -> io::Result<File> {
+/// A file in memory that has no name.
+pub(crate) fn unnamed_file() -> io::Result<File> {
     use nix::sys::memfd::{MFdFlags, memfd_create};
     Ok(File::from(memfd_create(c"output", MFdFlags::MFD_CLOEXEC).map_err(io::Error::from)?))
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::line::{Line, Watch};
+
 use crate::channel::Channel;
 use crate::deadline::Deadline;
 use crate::metadata::check::{parse_address, parse_boolean};

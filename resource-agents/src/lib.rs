@@ -4,8 +4,10 @@
 //! - [`meta_data`] describes a built-in agent: the daemon, the configuration checker and the
 //!   command line read it.
 //! - [`contract`] is what every agent obeys: actions, exit codes, parameters, descriptor 3.
+//! - [`conformance`] runs an agent (ours, OCF, anybody's) through that contract.
 //! - [`ocf`] reads the meta-data of OCF agents into the same type.
 
+pub mod conformance;
 pub mod contract;
 pub mod metadata;
 pub mod ocf;
@@ -15,6 +17,7 @@ mod child;
 mod deadline;
 mod duration;
 mod filesystem;
+mod line;
 mod process;
 mod procfs;
 mod program;

@@ -72,6 +72,26 @@ pub(crate) fn detach() -> io::Result<()> {
     Ok(())
 }
 
+/// Gives `channel` to the command as descriptor 3. The number must be taken in this process when
+/// the command is spawned, by whatever file.
+pub(crate) fn give_channel(command: &mut Command, channel: File) {
+    let before_exec = move || -> io::Result<()> {
+        let number = channel.as_raw_fd();
+        // SAFETY: plain numbers. The copy does not close on exec; if it is the number already,
+        // only the flag has to go.
+        let result = unsafe {
+            if number == CHANNEL {
+                libc::fcntl(number, libc::F_SETFD, 0)
+            } else {
+                libc::dup2(number, CHANNEL)
+            }
+        };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: the closure makes one system call; it neither allocates nor takes a lock.
+    unsafe { command.pre_exec(before_exec) };
+}
+
 /// Who a command runs as.
 #[derive(Debug, Clone)]
 pub(crate) struct Credentials {

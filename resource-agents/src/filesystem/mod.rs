@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::child;
-use crate::contract::{Action, Call, Failure, Outcome, Parameters};
+use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
 use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
 use mountinfo::{Mount, Table};
 use options::Options;
@@ -156,7 +156,7 @@ fn start(call: &Call, wanted: &Wanted) -> Outcome {
     match wanted.find(&table) {
         Found::Ours(_) => {
             call.channel.progress(format!("{} is mounted already", wanted.at.display()));
-            call.channel.watch_mount(&wanted.at);
+            call.channel.watch(Watch::Mount(wanted.at.clone()));
             return Ok(());
         }
         Found::Foreign(other) => {
@@ -186,7 +186,7 @@ fn start(call: &Call, wanted: &Wanted) -> Outcome {
         mount::flush(&device)?;
     }
     mount::mount(wanted, &device, call.context.deadline)?;
-    call.channel.watch_mount(&wanted.at);
+    call.channel.watch(Watch::Mount(wanted.at.clone()));
     Ok(())
 }
 
@@ -210,7 +210,7 @@ fn status(call: &Call, wanted: &Wanted) -> Outcome {
                     wanted.source
                 )));
             }
-            call.channel.watch_mount(&wanted.at);
+            call.channel.watch(Watch::Mount(wanted.at.clone()));
             say("mounted (running)");
             Ok(())
         }

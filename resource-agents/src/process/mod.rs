@@ -21,7 +21,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::child;
-use crate::contract::{Action, Call, Failure, Outcome, Parameters};
+use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
 use crate::filesystem::signal_called;
 use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
 use record::Record;
@@ -205,7 +205,7 @@ fn status(call: &Call) -> Outcome {
             return Err(Failure::generic(format!("the check failed: {}", finished.summary())));
         }
     }
-    call.channel.watch_process(record.pid);
+    call.channel.watch(Watch::Process(record.pid));
     Ok(())
 }
 

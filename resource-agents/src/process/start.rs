@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::record::Record;
 use super::{Wanted, environment, members, output, stop};
-use crate::contract::{Call, Failure, Outcome};
+use crate::contract::{Call, Failure, Outcome, Watch};
 use crate::deadline::{Deadline, Pause};
 use crate::procfs::{self, Stat};
 use crate::syscall;
@@ -43,7 +43,7 @@ pub(super) fn start(call: &Call, wanted: &Wanted) -> Outcome {
     match await_ready(call, wanted, &mut child, &record) {
         Ok(record) => {
             record.store(&call.context)?;
-            call.channel.watch_process(record.pid);
+            call.channel.watch(Watch::Process(record.pid));
             Ok(())
         }
         Err(failure) => {
@@ -67,7 +67,7 @@ fn wait_and_watch(call: &Call, wanted: &Wanted, record: &Record) -> Outcome {
             return Err(Failure::generic(format!("it is not ready in time: {missing}")));
         }
     }
-    call.channel.watch_process(record.pid);
+    call.channel.watch(Watch::Process(record.pid));
     Ok(())
 }
 

@@ -13,7 +13,7 @@ mod packet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::contract::{Action, Call, Failure, Outcome, Parameters};
+use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
 use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
 use announce::Announcement;
 use decide::{Presence, Wanted};
@@ -229,6 +229,6 @@ fn status(call: &Call, wanted: &Wanted) -> Outcome {
 }
 
 fn watch(call: &Call, ip: IpAddr, link: &str) {
-    call.channel.watch_address(ip);
-    call.channel.watch_carrier(link);
+    call.channel.watch(Watch::Address(ip));
+    call.channel.watch(Watch::Carrier(link.to_owned()));
 }
