@@ -1,0 +1,23 @@
+//! Tree to model, one file a part of the configuration. Everything wrong is noted and reading goes
+//! on with a default, so that one look shows all errors of a file.
+
+mod fencing;
+mod groups;
+mod nodes;
+mod resource;
+mod section;
+mod services;
+mod timing;
+mod top;
+mod value;
+
+pub(crate) use top::read_cluster;
+
+use crate::diagnostic::Findings;
+use crate::places::Places;
+
+/// What every part of the reading carries along.
+pub(crate) struct Reader<'f> {
+    pub(crate) findings: &'f mut Findings,
+    pub(crate) places: Places,
+}
