@@ -43,6 +43,7 @@ impl Laboratory {
             what: format!("lock {}", lock.display()),
             source: e.into(),
         })?;
+        remove_abandoned();
         // Short, for the names of unix sockets are.
         let number = LABORATORIES.fetch_add(1, Ordering::Relaxed);
         let directory =
@@ -109,6 +110,21 @@ impl Laboratory {
 /// Address of the machine that was made as number `machine` (from 1), on the network `link`.
 pub fn address(link: usize, machine: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 9, u8::try_from(link).unwrap_or(u8::MAX), machine)
+}
+
+/// Removes what tests have left that were killed. Their machines have ended with them.
+fn remove_abandoned() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix("crm-lab-")?.split('-').next());
+        let abandoned = owner.is_some_and(|pid| {
+            pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists()
+        });
+        if abandoned {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 impl Drop for Laboratory {

@@ -162,3 +162,54 @@ impl Shared {
         (x ^ (x >> 31)) % 100
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine's end of a cable, as the emulator has it.
+    fn card(directory: &Path, switch: &mut Switch, machine: &str) -> (UnixDatagram, PathBuf) {
+        switch.port(machine).unwrap();
+        let card = UnixDatagram::bind(directory.join(format!("test-{machine}.card"))).unwrap();
+        card.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        (card, directory.join(format!("test-{machine}.switch")))
+    }
+
+    fn received(card: &UnixDatagram) -> Vec<u8> {
+        let mut frame = [0_u8; 100];
+        let length = card.recv(&mut frame).unwrap();
+        frame[..length].to_vec()
+    }
+
+    #[test]
+    fn a_cut_stops_one_direction_of_one_path() {
+        let directory = std::env::temp_dir().join(format!("crm-switch-{}", std::process::id()));
+        std::fs::create_dir(&directory).unwrap();
+        let mut switch = Switch::new(&directory, "test");
+        let (alpha, to_alpha) = card(&directory, &mut switch, "alpha");
+        let (beta, to_beta) = card(&directory, &mut switch, "beta");
+        let (gamma, _) = card(&directory, &mut switch, "gamma");
+
+        switch.cut("alpha", "beta");
+        alpha.send_to(b"lost", &to_alpha).unwrap();
+        assert_eq!(received(&gamma), b"lost", "only beta is cut off");
+        beta.send_to(b"back", &to_beta).unwrap();
+        assert_eq!(received(&alpha), b"back");
+        switch.heal();
+        alpha.send_to(b"healed", &to_alpha).unwrap();
+        // The frame of the cut never comes: the first that beta gets is the one after the heal.
+        assert_eq!(received(&beta), b"healed");
+
+        drop(switch);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn the_dice_lose_about_as_much_as_asked() {
+        let shared = Shared::default();
+        shared.rules.write().unwrap().loss.insert(("a".into(), "b".into()), 30);
+        let passed = (0..10_000).filter(|_| shared.passes("a", "b")).count();
+        assert!((6_700..7_300).contains(&passed), "{passed} of 10000 passed");
+        assert!(shared.passes("b", "a"), "the other direction loses nothing");
+    }
+}
