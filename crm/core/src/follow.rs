@@ -3,7 +3,7 @@
 
 use crate::event::Event;
 use crate::id::{Epoch, NodeId, Stamp};
-use crate::node::{Node, Obeyed};
+use crate::node::{Leader, Node, Obeyed};
 use crate::packet::Message;
 use crate::persist::After;
 use crate::record::{HISTORY_MAX, Record};
@@ -78,6 +78,12 @@ impl<R: Rules> Node<R> {
             let epoch = self.durable.epoch;
             self.send(from, Message::Behind { epoch });
             return;
+        }
+        if self.coordinating().is_none() {
+            // Who commits leads: the report about this record goes there at once.
+            let report_seen = self.leader.as_ref().map_or(0, |leader| leader.report_seen);
+            self.leader = Some(Leader { node: from.clone(), epoch, heard: self.now, report_seen });
+            self.stand_at = None;
         }
         self.committed_hint = Some((epoch, stamp));
         self.obey_if_committed();

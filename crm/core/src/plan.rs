@@ -248,18 +248,22 @@ impl<R: Rules> Node<R> {
         if peer.is_proved_dead() {
             return NodeSituation::Gone;
         }
-        if peer.alive {
-            let obeys = peer.heartbeat.as_ref().is_some_and(|beat| {
-                beat.obeyed != Stamp::default() && beat.epoch == self.stored.epoch
-            });
-            return if obeys && peer.report.is_some() && !peer.forked {
-                NodeSituation::Online
-            } else {
-                NodeSituation::Joining
-            };
-        }
         let fresh = self.now.since(self.started) < self.timing.initdead;
         let owns = record.grants.values().any(|grant| grant.owner == *name);
+        if peer.alive {
+            // A report names the record that it was made under, and comes at once.
+            let obeys = peer.report.as_ref().is_some_and(|report| {
+                report.obeyed.epoch == self.stored.epoch && report.obeyed != Stamp::default()
+            });
+            if obeys && !peer.forked {
+                return NodeSituation::Online;
+            }
+            let just_elected = self
+                .coordinating()
+                .is_some_and(|c| self.now.since(c.elected) < self.timing.deadtime);
+            let soon = (fresh || just_elected) && !owns && !peer.forked;
+            return if soon { NodeSituation::Awaited } else { NodeSituation::Joining };
+        }
         if peer.heard.is_none() && fresh && !owns {
             NodeSituation::Awaited
         } else {
@@ -352,7 +356,8 @@ impl<R: Rules> Node<R> {
         for (group, text) in &decided {
             self.event(Event::info("decided", format!("group {group} {text}")).group(group));
         }
-        let initdead = self.started + self.timing.initdead;
+        let initdead = (self.started + self.timing.initdead)
+            .max(self.now + self.timing.keepalive);
         let awaits = nodes.values().any(|situation| *situation == NodeSituation::Awaited);
         self.plan_again_at(awaits.then_some(initdead));
         if let Some(coordinator) = self.coordinating_mut() {

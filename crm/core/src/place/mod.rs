@@ -3,6 +3,11 @@
 //! It decides what should be; `grants` turns the difference into lawful steps (R11). It never
 //! looks at time: what has expired, who is awaited, who is proved dead is told to it.
 
+mod choose;
+mod follow;
+mod possible;
+mod unit;
+
 use crate::id::{GroupId, NodeId, ServiceId};
 use crate::model::Cluster;
 use crate::packet::{Eligibility, GroupPhase};
@@ -41,19 +46,30 @@ pub enum NodeSituation {
     Gone,
 }
 
-// STAND-IN, everything below: replaced whole by the real one.
-#[derive(Clone, Debug, Default)]
+/// What should be where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
     pub groups: BTreeMap<GroupId, Choice>,
 }
-#[derive(Clone, Debug)]
+
+/// Where one group should be, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
+    /// `None`: nowhere.
     pub node: Option<NodeId>,
+    /// One sentence for people.
     pub reason: String,
+    /// What is thought of each node, the chosen one first.
     pub verdicts: Vec<crate::status::Verdict>,
+    /// The pin of a migrate is over: arrived, or cannot be followed.
     pub pin_finished: Option<String>,
+    /// Nothing is to be started yet, though a node is chosen.
     pub wait: bool,
 }
-pub fn place(_s: &Situation<'_>) -> Placement {
-    Placement::default()
+
+/// Places every group. Deterministic, and a fixed point: placing again after the choices are
+/// carried out changes nothing.
+#[must_use]
+pub fn place(situation: &Situation<'_>) -> Placement {
+    choose::choose(situation)
 }

@@ -75,3 +75,177 @@ fn h30_a_minority_of_three_never_shoots() {
         lab.fenced
     );
 }
+
+mod groups {
+    use super::*;
+    use crm_core::Input;
+    use crm_core::id::RequestId;
+    use crm_core::operator::{Command, Outcome};
+
+    fn ask(lab: &mut Lab, node: &str, number: u64, command: Command) {
+        lab.handle(&node.into(), Input::Operator { request: RequestId(number), command });
+    }
+
+    fn one(lab: &Lab, group: &str) -> String {
+        let holders = lab.holders(group);
+        assert!(holders.len() <= 1, "I1: {group} on {holders:?}\n{:#?}", lab.log);
+        holders.into_iter().next().unwrap_or_default()
+    }
+
+    #[test]
+    fn hb15_the_survivor_runs_both_and_hb16_nothing_goes_back_by_itself() {
+        let mut lab = Lab::new("device a b | one@a,b two@b,a");
+        lab.run(Span::secs(4));
+        assert_eq!(
+            (one(&lab, "one"), one(&lab, "two")),
+            ("a".into(), "b".into()),
+            "{:#?}",
+            lab.log
+        );
+        lab.crash(&"a".into());
+        lab.run(Span::secs(8));
+        assert_eq!(
+            (one(&lab, "one"), one(&lab, "two")),
+            ("b".into(), "b".into()),
+            "{:#?}",
+            lab.log
+        );
+        lab.boot(&"a".into());
+        lab.run(Span::secs(10));
+        assert_eq!((one(&lab, "one"), one(&lab, "two")), ("b".into(), "b".into()));
+        ask(&mut lab, "a", 1, Command::Migrate { group: "one".into(), to: Some("a".into()) });
+        lab.run(Span::secs(5));
+        assert_eq!(
+            (one(&lab, "one"), one(&lab, "two")),
+            ("a".into(), "b".into()),
+            "{:#?}",
+            lab.log
+        );
+        assert!(matches!(lab.replies[0].2, Outcome::Done { .. }), "{:?}", lab.replies);
+    }
+
+    #[test]
+    fn a_stop_survives_and_a_start_ends_it() {
+        let mut lab = Lab::new("device a b c | web@a");
+        lab.run(Span::secs(4));
+        assert_eq!(one(&lab, "web"), "a");
+        ask(&mut lab, "c", 1, Command::Stop { group: "web".into() });
+        lab.run(Span::secs(3));
+        assert_eq!(one(&lab, "web"), "");
+        for node in ["a", "b", "c"] {
+            lab.crash(&node.into());
+        }
+        for node in ["a", "b", "c"] {
+            lab.boot(&node.into());
+        }
+        lab.run(Span::secs(6));
+        assert_eq!(one(&lab, "web"), "", "I5: the stop was acknowledged");
+        ask(&mut lab, "b", 2, Command::Start { group: "web".into() });
+        lab.run(Span::secs(4));
+        assert_eq!(one(&lab, "web"), "a", "{:#?}", lab.log);
+    }
+
+    #[test]
+    fn r14_a_leaver_of_two_leaves_a_stayer_that_goes_on_alone() {
+        for leaver in ["a", "b"] {
+            let mut lab = Lab::new("device a b | web@a one@b");
+            lab.run(Span::secs(4));
+            lab.handle(&leaver.into(), Input::Shutdown { how: crm_core::Shutdown::Leave });
+            lab.run(Span::secs(8));
+            let stayer = if leaver == "a" { "b" } else { "a" };
+            assert!(lab.machines[&leaver.into()].node.is_none(), "{:#?}", lab.log);
+            assert_eq!((one(&lab, "web"), one(&lab, "one")), (stayer.into(), stayer.into()));
+            assert!(lab.fenced.is_empty(), "{:#?}", lab.log);
+            assert_eq!(lab.coordinators(), [stayer.to_owned()].into());
+            lab.boot(&leaver.into());
+            lab.run(Span::secs(8));
+            assert_eq!(lab.status(stayer).nodes.iter().filter(|n| n.voter).count(), 2);
+            assert!(!lab.status(stayer).nodes.iter().any(|n| n.leaving), "{:#?}", lab.log);
+        }
+    }
+
+    #[test]
+    fn r17_a_daemon_that_restarts_touches_nothing() {
+        let mut lab = Lab::new("device a b c | web@a");
+        lab.run(Span::secs(4));
+        let running = lab.machines[&"a".into()].running.clone();
+        lab.crash(&"a".into());
+        if let Some(machine) = lab.machines.get_mut(&"a".into()) {
+            machine.running = running;
+        }
+        lab.boot(&"a".into());
+        let before = lab.log.len();
+        lab.run(Span::secs(6));
+        assert_eq!(one(&lab, "web"), "a");
+        let noise: Vec<_> = lab.log[before..].iter().filter(|l| l.contains("group-st")).collect();
+        assert!(noise.is_empty(), "{noise:?}");
+    }
+
+    #[test]
+    fn h36_silence_moves_a_stateless_group_and_the_newer_holder_keeps_it() {
+        let mut lab = Lab::new("stateless a b | web@a");
+        lab.run(Span::secs(4));
+        assert_eq!(one(&lab, "web"), "a");
+        lab.cut("a", "b");
+        lab.run(Span::secs(3));
+        assert_eq!(lab.holders("web"), ["a", "b"], "both hold it: that is what none means");
+        lab.cut.clear();
+        lab.run(Span::secs(4));
+        assert_eq!(one(&lab, "web"), "b", "{:#?}", lab.log);
+        let status = lab.status("a");
+        assert_eq!(status.groups[0].owner, Some("b".into()), "{:#?}", lab.log);
+    }
+
+    #[test]
+    fn a_group_with_data_never_moves_on_silence() {
+        let mut lab = Lab::new("none a b | db@a");
+        lab.run(Span::secs(4));
+        lab.crash(&"a".into());
+        lab.run(Span::secs(20));
+        assert_eq!(one(&lab, "db"), "");
+    }
+
+    #[test]
+    fn r20_an_operators_word_lets_the_survivor_go_on() {
+        let mut lab = Lab::new("none a b | db@a");
+        lab.run(Span::secs(4));
+        lab.crash(&"a".into());
+        lab.run(Span::secs(4));
+        ask(&mut lab, "b", 9, Command::ConfirmDead { node: "a".into() });
+        lab.run(Span::secs(5));
+        assert_eq!(one(&lab, "db"), "b", "{:#?}", lab.log);
+        assert!(matches!(lab.replies[0].2, Outcome::Done { .. }), "{:?}", lab.replies);
+    }
+
+    #[test]
+    fn a_change_of_configuration_reaches_every_node() {
+        let mut lab = Lab::new("device a b c | web@a");
+        lab.run(Span::secs(4));
+        let text = "device a b c | web@a mail@b".to_owned();
+        ask(&mut lab, "c", 1, Command::Apply { text, base: None });
+        lab.run(Span::secs(4));
+        assert_eq!(
+            (one(&lab, "web"), one(&lab, "mail")),
+            ("a".into(), "b".into()),
+            "{:#?}",
+            lab.log
+        );
+        let digests: std::collections::BTreeSet<_> =
+            ["a", "b", "c"].iter().map(|n| lab.status(n).config).collect();
+        assert_eq!(digests.len(), 1);
+    }
+
+    #[test]
+    fn h26_maintenance_touches_nothing_when_a_node_dies() {
+        let mut lab = Lab::new("device a b c | web@a");
+        lab.run(Span::secs(4));
+        ask(&mut lab, "b", 1, Command::Maintenance { on: true, lasts: Some(Span::secs(10)) });
+        lab.run(Span::secs(1));
+        lab.crash(&"a".into());
+        lab.run(Span::secs(5));
+        assert!(lab.fenced.is_empty());
+        lab.run(Span::secs(15));
+        assert_eq!(lab.fenced, ["a".into()], "{:#?}", lab.log);
+        assert_ne!(one(&lab, "web"), "");
+    }
+}
