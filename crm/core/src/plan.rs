@@ -356,8 +356,7 @@ impl<R: Rules> Node<R> {
         for (group, text) in &decided {
             self.event(Event::info("decided", format!("group {group} {text}")).group(group));
         }
-        let initdead = (self.started + self.timing.initdead)
-            .max(self.now + self.timing.keepalive);
+        let initdead = (self.started + self.timing.initdead).max(self.now + self.timing.keepalive);
         let awaits = nodes.values().any(|situation| *situation == NodeSituation::Awaited);
         self.plan_again_at(awaits.then_some(initdead));
         if let Some(coordinator) = self.coordinating_mut() {
