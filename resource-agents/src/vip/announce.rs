@@ -29,22 +29,6 @@ pub(crate) struct Announcement {
     mac: Option<Mac>,
 }
 
-/// A question to the network that has been asked; answers may come.
-pub(crate) struct Question {
-    wire: Wire,
-    ip: IpAddr,
-}
-
-impl Question {
-    /// Another holder that answers within `wait`.
-    pub(crate) fn listen(&self, wait: Duration, own: &[Mac]) -> Result<Option<Answer>, Failure> {
-        self.wire.listen(wait, |frame| match self.ip {
-            IpAddr::V4(ip) => arp::claim(frame, ip, own),
-            IpAddr::V6(ip) => ndp::claim(frame, ip, own),
-        })
-    }
-}
-
 impl Announcement {
     pub(crate) fn new(ip: IpAddr, link: &Link) -> Announcement {
         Announcement {
@@ -55,29 +39,51 @@ impl Announcement {
         }
     }
 
-    /// Asks the network who has the address; `None` where there is nobody to ask.
-    pub(crate) fn ask(&self) -> Result<Option<Question>, Failure> {
-        let Some(mac) = self.mac else { return Ok(None) };
-        let asked = self.wire().and_then(|wire| {
-            wire.send(&match self.ip {
-                IpAddr::V4(ip) => arp::probe(mac, ip),
-                IpAddr::V6(ip) => ndp::solicitation(mac, ip),
-            })?;
-            Ok(wire)
+    /// The way to the neighbours; `None` where there are none.
+    ///
+    /// Closing such a socket waits for all processors, some ten milliseconds. So there is one for
+    /// the whole start, and the process that repeats the announcements closes it, see below.
+    pub(crate) fn wire(&self) -> Result<Option<Wire>, Failure> {
+        if self.mac.is_none() {
+            return Ok(None);
+        }
+        let protocol = if self.ip.is_ipv4() { arp::PROTOCOL } else { ndp::PROTOCOL };
+        Wire::open(self.index, protocol)
+            .map(Some)
+            .map_err(|error| Failure::system(format!("cannot open {}", self.name), &error))
+    }
+
+    /// Asks the network who has the address.
+    pub(crate) fn ask(&self, wire: &Wire) -> Result<(), Failure> {
+        let Some(mac) = self.mac else { return Ok(()) };
+        let asked = wire.send(&match self.ip {
+            IpAddr::V4(ip) => arp::probe(mac, ip),
+            IpAddr::V6(ip) => ndp::solicitation(mac, ip),
         });
-        match asked {
-            Ok(wire) => Ok(Some(Question { wire, ip: self.ip })),
-            Err(error) => Err(Failure::system(
+        asked.map_err(|error| {
+            Failure::system(
                 format!("cannot ask on {} who has {} (`dad: false` skips it)", self.name, self.ip),
                 &error,
-            )),
-        }
+            )
+        })
+    }
+
+    /// Another holder that answers within `wait`.
+    pub(crate) fn listen(
+        &self,
+        wire: &Wire,
+        wait: Duration,
+        own: &[Mac],
+    ) -> Result<Option<Answer>, Failure> {
+        wire.listen(wait, |frame| match self.ip {
+            IpAddr::V4(ip) => arp::claim(frame, ip, own),
+            IpAddr::V6(ip) => ndp::claim(frame, ip, own),
+        })
     }
 
     /// Tells the neighbours `count` times, with no pause.
-    pub(crate) fn burst(&self, count: u32) -> io::Result<()> {
+    pub(crate) fn burst(&self, wire: &Wire, count: u32) -> io::Result<()> {
         let Some(mac) = self.mac else { return Ok(()) };
-        let wire = self.wire()?;
         for _ in 0..count {
             match self.ip {
                 IpAddr::V4(ip) => {
@@ -91,12 +97,10 @@ impl Announcement {
         Ok(())
     }
 
-    /// Leaves a process behind that repeats the burst and then ends.
-    pub(crate) fn repeat_later(&self, call: &Call, count: u32) -> Result<(), Failure> {
+    /// Leaves a process behind that repeats the burst and then ends. It inherits the wire, and
+    /// so is the one that has to wait for its closing.
+    pub(crate) fn repeat_later(&self, call: &Call, count: u32, wire: Wire) -> Result<(), Failure> {
         let context = &call.context;
-        if self.mac.is_none() {
-            return Ok(());
-        }
         end_repeats(context);
         let path = state::path(context, "announcer").map_err(|error| {
             Failure::system(
@@ -105,6 +109,7 @@ impl Announcement {
             )
         })?;
         let started = Instant::now();
+        let mut wire = Some(wire);
         let child = syscall::fork(|| {
             call.channel.close();
             if syscall::detach().is_err() {
@@ -112,10 +117,15 @@ impl Announcement {
             }
             for after in REPEATS {
                 std::thread::sleep(after.saturating_sub(started.elapsed()));
+                // The parent has ended by now. A fresh wire for each repeat keeps none of the
+                // traffic in between.
+                drop(wire.take());
                 if !self.is_still_here() {
                     break;
                 }
-                let _ = self.burst(count);
+                if let Ok(Some(wire)) = self.wire() {
+                    let _ = self.burst(&wire, count);
+                }
             }
             0
         })
@@ -133,10 +143,6 @@ impl Announcement {
             Ok(matches!(decide::presence(self.ip, self.index, &now), decide::Presence::Here(_)))
         })
         .unwrap_or(false)
-    }
-
-    fn wire(&self) -> io::Result<Wire> {
-        Wire::open(self.index, if self.ip.is_ipv4() { arp::PROTOCOL } else { ndp::PROTOCOL })
     }
 }
 

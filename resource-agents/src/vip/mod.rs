@@ -18,7 +18,7 @@ use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
 use announce::Announcement;
 use decide::{Presence, Wanted};
 use netlink::{Holding, Netlink, Snapshot};
-use packet::Answer;
+use packet::{Answer, Wire};
 
 pub(crate) fn meta_data() -> MetaData {
     MetaData {
@@ -129,12 +129,13 @@ fn validate(wanted: &Wanted) -> Outcome {
 }
 
 fn start(call: &Call, wanted: &Wanted, repeat: u32) -> Outcome {
-    let (announcement, link) = Netlink::with(async |netlink| {
+    let (announcement, wire, link) = Netlink::with(async |netlink| {
         let now = netlink.snapshot(wanted.ip).await?;
         let place = decide::place(wanted, &now)?;
         let link = place.link;
         decide::link_works(link)?;
         let announcement = Announcement::new(wanted.ip, link);
+        let wire = announcement.wire()?;
         let held = match decide::presence(wanted.ip, link.index, &now) {
             Presence::Elsewhere(other) => return Err(decide::elsewhere(wanted.ip, link, other)),
             Presence::Here(held) if !held.refused => true,
@@ -145,44 +146,49 @@ fn start(call: &Call, wanted: &Wanted, repeat: u32) -> Outcome {
             }
             Presence::Nowhere => false,
         };
-        if held {
-            let _ = announcement.burst(1);
-        } else {
-            take(call, &netlink, wanted.ip, place.prefix, &announcement, &now, repeat).await?;
+        if !held {
+            take(call, &netlink, wanted.ip, place.prefix, &announcement, wire.as_ref(), &now)
+                .await?;
         }
-        Ok((announcement, link.name.clone()))
+        if let Some(wire) = &wire
+            && let Err(error) = announcement.burst(wire, repeat)
+        {
+            call.channel.progress(format!(
+                "cannot announce {} on {}: {error}",
+                wanted.ip, announcement.name
+            ));
+        }
+        Ok((announcement, wire, link.name.clone()))
     })?;
-    announcement.repeat_later(call, repeat)?;
+    if let Some(wire) = wire {
+        announcement.repeat_later(call, repeat, wire)?;
+    }
     watch(call, wanted.ip, &link);
     Ok(())
 }
 
-/// Asks, adds, announces; an answer that comes late undoes it.
+/// Asks and adds; an answer that comes late undoes it.
 async fn take(
     call: &Call,
     netlink: &Netlink,
     ip: IpAddr,
     prefix: u8,
     announcement: &Announcement,
+    wire: Option<&Wire>,
     now: &Snapshot,
-    repeat: u32,
 ) -> Outcome {
-    let question = if call.parameters.boolean("dad") { announcement.ask()? } else { None };
-    let own: Vec<[u8; 6]> = now.links.iter().filter_map(|link| link.mac).collect();
-    let foreign = |wait: Duration| -> Result<Option<Answer>, Failure> {
-        match &question {
-            None => Ok(None),
-            Some(question) => question.listen(wait, &own),
-        }
+    let Some(wire) = wire.filter(|_| call.parameters.boolean("dad")) else {
+        return netlink.add(announcement.index, ip, prefix).await;
     };
-    if let Some(answer) = foreign(call.parameters.duration("dad_wait"))? {
+    let own: Vec<[u8; 6]> = now.links.iter().filter_map(|link| link.mac).collect();
+    announcement.ask(wire)?;
+    let wait = call.parameters.duration("dad_wait");
+    if let Some(answer) = announcement.listen(wire, wait, &own)? {
         return Err(taken(ip, announcement, answer));
     }
     netlink.add(announcement.index, ip, prefix).await?;
-    if let Err(error) = announcement.burst(repeat) {
-        call.channel.progress(format!("cannot announce {ip} on {}: {error}", announcement.name));
-    }
-    if let Some(answer) = foreign(Duration::ZERO)? {
+    // Nobody has been told yet: a late answer still costs nobody anything.
+    if let Some(answer) = announcement.listen(wire, Duration::ZERO, &own)? {
         netlink.remove(&Holding { index: announcement.index, ip, prefix, refused: false }).await?;
         return Err(taken(ip, announcement, answer));
     }
