@@ -50,6 +50,17 @@ pub(crate) fn pids() -> impl Iterator<Item = i32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
+/// The process that called this one, its parent, and so on.
+pub(crate) fn ancestors() -> Vec<i32> {
+    let mut found = Vec::new();
+    let mut next = nix::unistd::getppid().as_raw();
+    while next > 0 && !found.contains(&next) {
+        found.push(next);
+        next = Stat::of(next).map_or(0, |stat| stat.parent);
+    }
+    found
+}
+
 /// `PID (NAME)` for messages.
 pub(crate) fn describe(pid: i32) -> String {
     match fs::read_to_string(format!("/proc/{pid}/comm")) {

@@ -398,3 +398,45 @@ fn a_filesystem_that_became_read_only_is_not_well() {
         tool(&format!("losetup -d {device}"));
     });
 }
+
+#[test]
+fn a_device_held_by_another_mount_namespace_is_not_released() {
+    isolated("a_device_held_by_another_mount_namespace_is_not_released", |directory| {
+        let Some(device) = device(directory, "image", "mkfs.ext4 -q") else { return };
+        let at = directory_in(directory, "data");
+        let data = filesystem(directory, &device, &at, "ext4");
+        data.run("start").ok();
+        let own = fs::read_link("/proc/self/ns/mnt").expect("own namespace");
+        let child = Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sleep", "600"])
+            .current_dir("/")
+            .spawn()
+            .expect("unshare");
+        let holder = User(child);
+        let pid = holder.0.id();
+        wait_for("the other namespace", || {
+            fs::read_link(format!("/proc/{pid}/ns/mnt")).is_ok_and(|other| other != own)
+                && fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c == "sleep\n")
+        });
+        let answer = data.run("stop").code(1).because("in another mount namespace");
+        assert!(answer.reason().contains(&format!("{pid} (sleep)")), "{answer:#?}");
+        drop(holder);
+        data.run("stop").ok();
+        tool(&format!("losetup -d {device}"));
+    });
+}
+
+#[test]
+fn the_caller_is_named_and_not_ended() {
+    isolated("the_caller_is_named_and_not_ended", |directory| {
+        let at = directory.join("data");
+        let data = filesystem(directory, "tmpfs", &at, "tmpfs").timeout(Duration::from_secs(1));
+        data.run("start").ok();
+        std::env::set_current_dir(&at).expect("enter");
+        let answer = data.run("stop").code(1).because("is still in use");
+        let own = format!("{} (", std::process::id());
+        assert!(answer.reason().contains(&own), "{answer:#?}");
+        std::env::set_current_dir("/").expect("leave");
+        data.run("stop").ok();
+    });
+}

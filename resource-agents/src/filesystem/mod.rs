@@ -266,8 +266,13 @@ impl Wanted {
                     source::device_number(device) == Some(mount.device)
                         || source::same_file(device, Path::new(&mount.source))
                 });
-                // The device may have vanished below the mount.
-                named || (device.is_none() && mount.source == self.source.to_string())
+                // The device may have vanished below the mount; then its name must do, and where
+                // only a label is known, the type: stop must not leave it and report success.
+                let nameless = !matches!(self.source, Source::Device(_));
+                named
+                    || device.is_none()
+                        && (mount.source == self.source.to_string()
+                            || nameless && mount.kind == self.kind)
             }
         }
     }

@@ -17,6 +17,8 @@ use crate::deadline::{Deadline, Pause};
 use crate::procfs;
 
 pub(super) fn stop(call: &Call, wanted: &Wanted) -> Outcome {
+    // The directory of the caller may be the very one.
+    let _ = std::env::set_current_dir("/");
     let table = Table::read()?;
     let ours = match wanted.find(&table) {
         Found::Ours(mount) => mount.clone(),
@@ -87,7 +89,9 @@ fn end_users(call: &Call, ours: &Mount, step: steps::Step) -> Outcome {
             procfs::describe_all(&pids)
         ));
     }
-    for pid in pids {
+    // The daemon that called, or the shell, must live to hear of it; they are named in the reason.
+    let callers = procfs::ancestors();
+    for pid in pids.into_iter().filter(|pid| *pid > 1 && !callers.contains(pid)) {
         // It may have gone meanwhile.
         let _ = kill(Pid::from_raw(pid), step.signal);
     }
@@ -171,26 +175,30 @@ fn busy(ours: &Mount, never: bool) -> Failure {
 
 /// After the unmount: nobody else may have it, and nothing may be left in memory.
 fn finish(call: &Call, device: &Path, ours: &Mount) -> Outcome {
+    if let Some(other) = Table::read()?.mounts.iter().find(|m| m.device == ours.device) {
+        call.channel.progress(format!(
+            "{} is still mounted at {}",
+            device.display(),
+            other.at.display()
+        ));
+        return mount::flush(device);
+    }
     let deadline = call.context.deadline.at_most(RELEASE);
     let mut pause = Pause::new();
-    while mount::is_held(device) && pause.sleep(deadline) {}
-    if mount::is_held(device) {
+    while mount::is_held(device) {
+        if pause.sleep(deadline) {
+            continue;
+        }
         let holders = users::foreign_holders(ours.device);
-        if !holders.is_empty() {
-            return Err(Failure::generic(format!(
-                "{} is unmounted here and still mounted in another mount namespace, of {}; stop \
-                 those services",
-                device.display(),
-                procfs::describe_all(&holders)
-            )));
+        if holders.is_empty() {
+            break;
         }
-        if let Some(other) = Table::read()?.mounts.iter().find(|m| m.device == ours.device) {
-            call.channel.progress(format!(
-                "{} is still mounted at {}",
-                device.display(),
-                other.at.display()
-            ));
-        }
+        return Err(Failure::generic(format!(
+            "{} is unmounted here and still mounted in another mount namespace, of {}; stop \
+             those services",
+            device.display(),
+            procfs::describe_all(&holders)
+        )));
     }
     mount::flush(device)
 }

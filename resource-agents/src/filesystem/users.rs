@@ -10,11 +10,11 @@ use super::mountinfo::Mount;
 use crate::procfs;
 use crate::syscall;
 
-/// The processes that use one of these mounts, without this one and without process 1.
+/// The processes that use one of these mounts, without this one.
 pub(super) fn find(mounts: &[&Mount]) -> Vec<i32> {
     let own = std::process::id();
     procfs::pids()
-        .filter(|pid| *pid > 1 && u32::try_from(*pid) != Ok(own))
+        .filter(|pid| u32::try_from(*pid) != Ok(own))
         .filter(|pid| uses(*pid, mounts))
         .collect()
 }

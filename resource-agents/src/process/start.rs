@@ -1,6 +1,7 @@
 //! Start: run the command apart from the agent, remember it, wait until it is ready.
 
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -27,7 +28,7 @@ pub(super) fn start(call: &Call, wanted: &Wanted) -> Outcome {
             )));
         }
     }
-    wanted.find_program()?;
+    let program = wanted.find_program()?;
     if let Some(path) = &wanted.pid_file {
         // The number of an earlier run must not be taken for the new one.
         let _ = fs::remove_file(path);
@@ -37,7 +38,7 @@ pub(super) fn start(call: &Call, wanted: &Wanted) -> Outcome {
     let before = log.metadata().map(|meta| meta.len()).unwrap_or(0);
 
     let mark = mark(call);
-    let mut child = spawn(call, wanted, &log, &mark)?;
+    let mut child = spawn(call, wanted, &program, &log, &mark)?;
     let record = record(&child, mark)?;
     record.store(&call.context)?;
     match await_ready(call, wanted, &mut child, &record) {
@@ -79,11 +80,18 @@ fn mark(call: &Call) -> String {
     format!("{}.{}.{now}", call.context.instance, std::process::id())
 }
 
-fn spawn(call: &Call, wanted: &Wanted, log: &File, mark: &str) -> Result<Child, Failure> {
+fn spawn(
+    call: &Call,
+    wanted: &Wanted,
+    program: &Path,
+    log: &File,
+    mark: &str,
+) -> Result<Child, Failure> {
     let name = wanted.command.first().map_or("", String::as_str);
     let failed = |error: std::io::Error| Failure::system(format!("cannot run {name}"), &error);
-    let mut command = Command::new(name);
+    let mut command = Command::new(program);
     command
+        .arg0(name)
         .args(wanted.command.get(1..).unwrap_or_default())
         .current_dir(&wanted.directory)
         .stdin(Stdio::null())
