@@ -54,7 +54,8 @@ fn nothing_of_the_agent_is_inherited() {
     isolated("nothing_of_the_agent_is_inherited", |directory| {
         let command = format!("env > {0}/env; exec sleep 6002", directory.display());
         let shell = process(directory, &[("command", &command), ("shell", "true")])
-            .with("environment", "COLOUR='dark blue'");
+            .with("environment", "COLOUR='dark blue'")
+            .with("check", &format!("readlink /proc/$$/fd/3 > {}/three", directory.display()));
         let pid = pid(&shell.run("start").ok());
         let links = fs::read_dir(format!("/proc/{pid}/fd")).expect("fds").flatten();
         let mut open: Vec<String> = links
@@ -69,6 +70,9 @@ fn nothing_of_the_agent_is_inherited() {
         let env = fs::read_to_string(directory.join("env")).expect("env");
         assert!(env.contains("COLOUR=dark blue") && env.contains("CRM_GROUP=group"), "{env}");
         assert!(!env.contains("CRM_COMMAND") && !env.contains("CRM_STATE_DIR"), "{env}");
+        // Nor have short-lived commands the daemon's pipe; that it does not exist is what fails.
+        shell.run("status").code(1).because("the check failed");
+        assert_eq!(fs::read_to_string(directory.join("three")).expect("three"), "");
         shell.run("stop").ok();
     });
 }
@@ -194,7 +198,10 @@ fn a_pid_that_was_given_to_another_is_neither_reported_nor_killed() {
             std::process::Command::new("setsid").args(["sleep", "6010"]).spawn().expect("sleep");
         wait_for("the innocent", || living("sleep 6010") == 1);
         let other = innocent.id().to_string();
-        fs::write(&file, text.replace(&first.to_string(), &other)).expect("record");
+        let mut forged = text.replace(&format!("pid {first} "), &format!("pid {other} "));
+        forged = forged.replace(&format!("session {first} "), &format!("session {other} "));
+        assert_eq!(forged.matches(&format!(" {other} ")).count(), 2, "{forged}");
+        fs::write(&file, forged).expect("record");
         sleep.run("status").code(7);
         sleep.run("stop").ok();
         assert!(innocent.try_wait().expect("wait").is_none(), "the innocent was hit");

@@ -159,18 +159,25 @@ fn stop_ends_the_repeats() {
     isolated("stop_ends_the_repeats", |directory| {
         let _neighbour = Neighbour::new();
         let vip = vip(directory, "10.9.0.170");
-        vip.run("start").ok();
         let file = directory.join("state/group.vip.announcer");
-        let text = std::fs::read_to_string(&file).expect("the announcer is known");
-        let pid = text.split(' ').next().expect("pid").to_owned();
-        assert!(Path::new(&format!("/proc/{pid}")).exists());
-        vip.run("stop").ok();
-        let runs = || {
-            std::fs::read_to_string(format!("/proc/{pid}/stat"))
-                .is_ok_and(|stat| !stat.contains(") Z "))
-        };
-        wait_for("the announcer's end", || !runs());
-        assert!(!file.exists());
+        // By itself it would look again after a second: only an earlier end proves something,
+        // and a loaded machine may need several tries to be as fast.
+        let ended_early = (0..5).any(|_| {
+            let began = Instant::now();
+            vip.run("start").ok();
+            let text = std::fs::read_to_string(&file).expect("the announcer is known");
+            let pid = text.split(' ').next().expect("pid").to_owned();
+            assert!(Path::new(&format!("/proc/{pid}")).exists());
+            vip.run("stop").ok();
+            assert!(!file.exists());
+            let runs = || {
+                std::fs::read_to_string(format!("/proc/{pid}/stat"))
+                    .is_ok_and(|stat| !stat.contains(") Z "))
+            };
+            wait_for("the announcer's end", || !runs());
+            began.elapsed() < Duration::from_millis(900)
+        });
+        assert!(ended_early, "stop does not end the announcer");
     });
 }
 

@@ -132,6 +132,7 @@ pub struct Resource {
     parameters: BTreeMap<String, String>,
     state: PathBuf,
     timeout: Duration,
+    within: PathBuf,
 }
 
 impl Resource {
@@ -144,11 +145,18 @@ impl Resource {
                 .collect(),
             state: directory.join("state"),
             timeout: Duration::from_secs(20),
+            within: PathBuf::from("/"),
         }
     }
 
     pub fn timeout(mut self, timeout: Duration) -> Resource {
         self.timeout = timeout;
+        self
+    }
+
+    /// Calls the agent from this directory.
+    pub fn within(mut self, directory: &Path) -> Resource {
+        self.within = directory.to_owned();
         self
     }
 
@@ -161,13 +169,14 @@ impl Resource {
     pub fn run(&self, action: &str) -> Answer {
         let (mut reader, writer) = std::io::pipe().expect("pipe");
         let mut command = Command::new("/bin/sh");
-        // The shell moves the pipe to descriptor 3.
+        // The shell moves the pipe to descriptor 3; 9 is one that somebody forgot to close.
         let number = std::os::fd::AsRawFd::as_raw_fd(&writer);
         command
             .arg0("sh")
-            .args(["-c", &format!("exec 3>&{number} {number}>&-; exec \"$0\" \"$@\"")])
+            .args(["-c", &format!("exec 3>&{number} {number}>&- 9</dev/zero; exec \"$0\" \"$@\"")])
             .arg(env!("CARGO_BIN_EXE_crm-agent"))
             .args([self.agent, action])
+            .current_dir(&self.within)
             .env("CRM_GROUP", "group")
             .env("CRM_RESOURCE", self.agent)
             .env("CRM_NODE", "here")
