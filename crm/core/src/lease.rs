@@ -4,6 +4,7 @@ use crate::id::{Epoch, NodeId};
 use crate::node::Node;
 use crate::packet::Heartbeat;
 use crate::quorum::{Weight, weigh};
+use crate::record::Record;
 use crate::rules::Rules;
 use crate::time::{Span, Time};
 use std::collections::BTreeSet;
@@ -45,16 +46,14 @@ impl<R: Rules> Node<R> {
         self.lease_until.is_some_and(|until| until > self.now)
     }
 
-    /// A voter answered a heartbeat that this node sent at `sent`.
+    /// A node answered a heartbeat that this node sent at `sent`.
     pub(crate) fn on_acknowledged_beat(&mut self, from: &NodeId, beat: &Heartbeat, sent: Time) {
         let mine = self.id.clone();
         let now = self.now;
-        let Some(record) = self.record() else { return };
-        let votes = record.voters.get(from) == Some(&beat.store)
-            || record.old_voters.get(from) == Some(&beat.store);
         let epoch = self.stored.epoch;
         let Some(coordinator) = self.coordinating_mut() else { return };
-        if votes && beat.epoch == epoch && beat.coordinator.as_ref() == Some(&mine) && sent <= now {
+        // Who votes is asked when the lease is computed: a node may become a voter meanwhile.
+        if beat.epoch == epoch && beat.coordinator.as_ref() == Some(&mine) && sent <= now {
             let newest = coordinator.acknowledged.entry(from.clone()).or_insert(sent);
             *newest = (*newest).max(sent);
         }
@@ -74,12 +73,20 @@ impl<R: Rules> Node<R> {
             let mut present: BTreeSet<NodeId> = coordinator
                 .acknowledged
                 .iter()
-                .filter(|(_, acknowledged)| **acknowledged >= time)
+                .filter(|(name, acknowledged)| **acknowledged >= time && self.votes(record, name))
                 .map(|(voter, _)| voter.clone())
                 .collect();
             present.insert(self.id.clone());
             (weigh::<R>(record, &present, &proved, authority) == Weight::Decisive)
                 .then_some(time + self.timing.lease)
+        })
+    }
+
+    /// Whether a peer votes in this record with the store that it has (H22).
+    fn votes(&self, record: &Record, name: &NodeId) -> bool {
+        let store = self.peers.get(name).and_then(|p| p.heartbeat.as_ref()).map(|beat| beat.store);
+        [&record.voters, &record.old_voters].into_iter().any(|voters| {
+            voters.get(name).is_some_and(|known| store.is_none_or(|store| store == *known))
         })
     }
 

@@ -104,11 +104,20 @@ pub(crate) struct Lab {
 impl Lab {
     /// A cluster whose voters are all nodes already, as after the joins.
     pub(crate) fn new(config: &str) -> Lab {
+        Lab::with(config, true)
+    }
+
+    /// A cluster that its first node has just founded; the others have empty disks.
+    pub(crate) fn founded(config: &str) -> Lab {
+        Lab::with(config, false)
+    }
+
+    fn with(config: &str, all: bool) -> Lab {
         let cluster = parse(config).expect("test configuration");
         let names: Vec<NodeId> = cluster.nodes.iter().map(|n| n.id.clone()).collect();
         let store = |i: usize| StoreId(i as u128 + 1);
         let mut record = Record::founding(config, &names[0], store(0));
-        for (i, name) in names.iter().enumerate() {
+        for (i, name) in names.iter().enumerate().filter(|_| all) {
             record.voters.insert(name.clone(), store(i));
             record.old_voters.insert(name.clone(), store(i));
         }
@@ -125,7 +134,7 @@ impl Lab {
         };
         for (i, name) in names.iter().enumerate() {
             let mut disk = Stored::new(store(i));
-            disk.record = Some(record.clone());
+            disk.record = (all || i == 0).then(|| record.clone());
             lab.machines.insert(
                 name.clone(),
                 Machine {

@@ -249,3 +249,12 @@ mod groups {
         assert_ne!(one(&lab, "web"), "");
     }
 }
+
+#[test]
+fn r18_joiners_become_voters_one_by_one_and_nothing_steps_down() {
+    let mut lab = Lab::founded("device a b c | web@a");
+    lab.run(Span::secs(15));
+    assert_eq!(lab.status("a").nodes.iter().filter(|n| n.voter).count(), 3, "{:#?}", lab.log);
+    let downs: Vec<_> = lab.log.iter().filter(|line| line.contains("stepped-down")).collect();
+    assert!(downs.is_empty(), "{downs:?}");
+}
