@@ -1,0 +1,52 @@
+//! What the shell of a node knows beside the core's status.
+
+use crm_core::id::{Incarnation, NodeId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Which daemon answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionReport {
+    /// Of the package.
+    pub version: String,
+    pub node: NodeId,
+    /// Event numbers count within one incarnation.
+    pub incarnation: Incarnation,
+    pub pid: u32,
+    /// Seconds since the daemon started.
+    pub uptime_secs: u64,
+}
+
+/// The configuration in force; `text` is `None` while this node knows none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigReport {
+    /// Of `text`, in hexadecimal.
+    pub digest: Option<String>,
+    pub text: Option<String>,
+}
+
+/// The sockets of a node and what it refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinksReport {
+    pub links: Vec<LinkCounters>,
+    /// Datagrams dropped by the wire, by reason (HB4, I9).
+    pub rejected: BTreeMap<String, u64>,
+    /// Authentic payloads that this version cannot read.
+    pub not_understood: u64,
+    /// Packets for a node whose address is not known.
+    pub no_address: u64,
+}
+
+/// One socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkCounters {
+    pub link: u8,
+    /// Address and port it is bound to, or is to be bound to.
+    pub address: String,
+    /// Why it is not bound, if it is not.
+    pub problem: Option<String>,
+    pub datagrams_in: u64,
+    pub datagrams_out: u64,
+    /// Sends and receives that the kernel refused.
+    pub errors: u64,
+}
