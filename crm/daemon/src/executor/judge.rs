@@ -1,0 +1,140 @@
+//! What an agent's exit means, by the convention of its class.
+
+use crm_core::operation::{Action, OpOutcome};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+/// A convention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judge {
+    /// OCF's numbers: 7 not running, 8 promoted, 5 not installed.
+    Ocf,
+    /// LSB's numbers: status 1 to 3 not running, 5 not installed.
+    Lsb,
+    /// Heartbeat's: the numbers for start and stop, the words of the output for status.
+    Words,
+    /// The word that `systemctl is-active` prints.
+    Systemd,
+}
+
+/// The outcome, and words of our own where the number says too little.
+pub(crate) fn judge(
+    judge: Judge,
+    action: Action,
+    status: ExitStatus,
+    output: &str,
+) -> (OpOutcome, Option<String>) {
+    let Some(code) = status.code() else {
+        return (OpOutcome::Signalled { signal: status.signal().unwrap_or(0) }, None);
+    };
+    let is_status = action == Action::Status;
+    let outcome = match (judge, code) {
+        (Judge::Words, _) if is_status => return words(code, output),
+        (Judge::Systemd, _) if is_status => return unit_state(code, output),
+        (_, 0) => OpOutcome::Done,
+        (Judge::Ocf, 7) if is_status => OpOutcome::NotRunning,
+        (Judge::Ocf, 8) if is_status => OpOutcome::RunningPromoted,
+        (Judge::Lsb, 1..=3) if is_status => OpOutcome::NotRunning,
+        // LSB: "program is not running", which is what a stop wants.
+        (Judge::Lsb, 7) if action == Action::Stop => OpOutcome::Done,
+        (Judge::Ocf | Judge::Lsb, 5) => OpOutcome::Missing,
+        _ => OpOutcome::Failed { code },
+    };
+    (outcome, None)
+}
+
+/// Heartbeat judged by the words alone. A script that says neither proves nothing: unknown is
+/// never stopped.
+fn words(code: i32, output: &str) -> (OpOutcome, Option<String>) {
+    let lower = output.to_lowercase();
+    let words: Vec<&str> =
+        lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
+    let denied = words.windows(2).any(|pair| {
+        matches!(pair[0], "not" | "isn" | "t" | "no") && matches!(pair[1], "running" | "ok")
+    });
+    if denied || words.contains(&"stopped") {
+        (OpOutcome::NotRunning, None)
+    } else if words.contains(&"running") || words.contains(&"ok") {
+        (OpOutcome::Done, None)
+    } else {
+        let reason = "status said neither `running` nor `stopped`".to_owned();
+        (OpOutcome::Failed { code }, Some(reason))
+    }
+}
+
+/// A unit that is `failed` has no process left.
+fn unit_state(code: i32, output: &str) -> (OpOutcome, Option<String>) {
+    let state = output.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    match state {
+        "active" | "reloading" | "refreshing" => (OpOutcome::Done, None),
+        "inactive" => (OpOutcome::NotRunning, None),
+        "failed" => (OpOutcome::NotRunning, Some("the unit is in state `failed`".to_owned())),
+        other => (OpOutcome::Failed { code }, Some(format!("the unit is in state {other:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(code: i32) -> ExitStatus {
+        ExitStatus::from_raw(code << 8)
+    }
+
+    #[test]
+    fn numbers_mean_what_their_class_says() {
+        use Action::{Start, Status, Stop};
+        for (kind, action, code, expected) in [
+            (Judge::Ocf, Status, 0, OpOutcome::Done),
+            (Judge::Ocf, Status, 7, OpOutcome::NotRunning),
+            (Judge::Ocf, Status, 8, OpOutcome::RunningPromoted),
+            (Judge::Ocf, Stop, 7, OpOutcome::Failed { code: 7 }),
+            (Judge::Ocf, Start, 5, OpOutcome::Missing),
+            (Judge::Ocf, Start, 1, OpOutcome::Failed { code: 1 }),
+            (Judge::Lsb, Status, 3, OpOutcome::NotRunning),
+            (Judge::Lsb, Status, 4, OpOutcome::Failed { code: 4 }),
+            (Judge::Lsb, Stop, 7, OpOutcome::Done),
+            (Judge::Lsb, Start, 7, OpOutcome::Failed { code: 7 }),
+            (Judge::Words, Start, 1, OpOutcome::Failed { code: 1 }),
+            (Judge::Systemd, Stop, 0, OpOutcome::Done),
+        ] {
+            assert_eq!(
+                judge(kind, action, exit(code), "").0,
+                expected,
+                "{kind:?} {action:?} {code}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_signal_is_not_an_exit() {
+        let (outcome, _) = judge(Judge::Ocf, Action::Stop, ExitStatus::from_raw(11), "");
+        assert_eq!(outcome, OpOutcome::Signalled { signal: 11 });
+    }
+
+    #[test]
+    fn hb38_status_of_a_heartbeat_script_is_judged_by_its_words_not_its_number() {
+        for (text, expected) in [
+            ("/data1 is mounted (running)", OpOutcome::Done),
+            ("/data1 is unmounted (stopped)", OpOutcome::NotRunning),
+            ("httpd is running...", OpOutcome::Done),
+            ("OK", OpOutcome::Done),
+            ("httpd is not running", OpOutcome::NotRunning),
+            ("httpd isn't running", OpOutcome::NotRunning),
+            ("Running: no\nStopped", OpOutcome::NotRunning),
+            ("broken", OpOutcome::Failed { code: 3 }),
+            ("", OpOutcome::Failed { code: 3 }),
+        ] {
+            let got = judge(Judge::Words, Action::Status, exit(3), text).0;
+            assert_eq!(got, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_unit_between_two_states_is_neither_running_nor_stopped() {
+        let of = |text| judge(Judge::Systemd, Action::Status, exit(3), text).0;
+        assert_eq!(of("inactive\n"), OpOutcome::NotRunning);
+        assert_eq!(of("failed\n"), OpOutcome::NotRunning);
+        assert_eq!(of("deactivating\n"), OpOutcome::Failed { code: 3 });
+    }
+}

@@ -1,0 +1,234 @@
+//! Carries out the core's operations: one agent call each, bounded in time, memory and processes.
+//!
+//! A call is journalled before it begins (H15), runs in a session and, where there is one, a cgroup
+//! of its own, and is reported only when none of its processes is left, except those that a start
+//! or promotion that succeeded left running on purpose.
+
+mod call;
+mod cgroup;
+mod environment;
+mod journal;
+mod judge;
+mod launch;
+mod leftover;
+mod procfs;
+mod reaper;
+mod speech;
+mod tail;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub(crate) use call::{AGENT_NAME, Places};
+pub(crate) use cgroup::Parent as CgroupParent;
+pub(crate) use environment::clean as clean_environment;
+pub(crate) use journal::{Entry, Journal, What};
+pub(crate) use launch::{Awaited, End, Launch};
+pub(crate) use leftover::settle;
+pub(crate) use reaper::Reaper;
+pub(crate) use tail::last_line;
+
+use crate::happening::{Happening, Tell};
+use crate::watches::Watch;
+use crm_core::event::Event;
+use crm_core::id::OpId;
+use crm_core::operation::{Action, OpOutcome, OpResult, Operation};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// What every call needs.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) places: Places,
+    pub(crate) journal: Journal,
+    pub(crate) cgroups: Option<CgroupParent>,
+    pub(crate) awaited: Awaited,
+    /// Distinguishes the calls of this run of the daemon from those of every other.
+    pub(crate) run: String,
+    pub(crate) tell: Tell,
+}
+
+/// The calls that are open.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    surroundings: Rc<Surroundings>,
+    open: Rc<RefCell<BTreeMap<OpId, oneshot::Sender<()>>>>,
+}
+
+impl Executor {
+    pub(crate) fn new(surroundings: Rc<Surroundings>) -> Executor {
+        Executor { surroundings, open: Rc::default() }
+    }
+
+    /// Begins a call; it ends with [`Happening::Finished`].
+    pub(crate) fn run(&mut self, operation: Operation) {
+        let (cancel, cancelled) = oneshot::channel();
+        self.open.borrow_mut().insert(operation.op, cancel);
+        let (surroundings, open) = (self.surroundings.clone(), self.open.clone());
+        tokio::task::spawn_local(async move {
+            let (result, watches) = carry_out(&surroundings, &operation, cancelled).await;
+            open.borrow_mut().remove(&operation.op);
+            let operation = Box::new(operation);
+            surroundings.tell.tell(Happening::Finished { operation, result, watches });
+        });
+    }
+
+    /// Kills a call; it still ends with [`Happening::Finished`].
+    pub(crate) fn cancel(&mut self, op: OpId) {
+        if let Some(cancel) = self.open.borrow_mut().remove(&op) {
+            let _ = cancel.send(());
+        }
+    }
+}
+
+/// One call from the journal entry to the proof that nothing of it is left.
+pub(crate) async fn carry_out(
+    surroundings: &Surroundings,
+    operation: &Operation,
+    cancelled: oneshot::Receiver<()>,
+) -> (OpResult, Vec<Watch>) {
+    let action = operation.action;
+    let token = format!("{}.{}", surroundings.run, operation.op);
+    let call = match call::call(&surroundings.places, operation, &token) {
+        Ok(call) => call,
+        Err(reason) => return (with_reason(OpOutcome::Missing, reason), Vec::new()),
+    };
+    let cgroup = surroundings.cgroups.as_ref().and_then(|parent| parent.make(&token).ok());
+    let mut entry = Entry {
+        token: token.clone(),
+        cgroup: cgroup.as_ref().map(|cgroup| cgroup.path().to_owned()),
+        leader: None,
+        what: What::of(operation),
+    };
+    if let Err(error) = surroundings.journal.begin(&entry) {
+        // Without the entry a restarted daemon would not know of the call (H15).
+        let reason = format!("the call cannot be journalled: {error}; is the run directory full?");
+        return (with_reason(OpOutcome::Failed { code: 1 }, reason), Vec::new());
+    }
+    let judge = call.judge;
+    let launch = Launch {
+        program: call.program,
+        own_name: call.own_name,
+        arguments: call.arguments,
+        environment: call.environment,
+        input: None,
+        token: token.clone(),
+        cgroup: cgroup.clone(),
+    };
+    let program = launch.program.display().to_string();
+    let mut running = match launch.start(&surroundings.awaited) {
+        Ok(running) => running,
+        Err(error) => {
+            surroundings.journal.end(&token);
+            if let Some(cgroup) = cgroup {
+                let _ = cgroup.remove();
+            }
+            let reason = format!("{program} cannot be executed: {error}");
+            return (with_reason(OpOutcome::Failed { code: 126 }, reason), Vec::new());
+        }
+    };
+    entry.leader = procfs::stat(running.tree.leader).map(|stat| (stat.pid, stat.started));
+    // Its first entry, with the token and the cgroup, is there already.
+    let _ = surroundings.journal.begin(&entry);
+
+    let timeout = Duration::from_micros(operation.timeout.as_micros());
+    let ended = running.wait(timeout, async {
+        if cancelled.await.is_err() {
+            // Nobody can cancel it any more.
+            std::future::pending::<()>().await;
+        }
+    });
+    let (end, mut left) = match ended.await {
+        Ok(ended) => (Some(ended.end), ended.left),
+        Err(_) => (None, running.tree.end(tree::DEATH_PATIENCE).await.err()),
+    };
+    let output = running.heard.tail.text();
+    log(operation, &output, running.heard.tail.dropped());
+    let speech = std::mem::take(&mut running.heard.speech);
+    let (outcome, words) = match end {
+        Some(End::Exited(status)) => judge::judge(judge, action, status, &output),
+        Some(End::TimedOut) => {
+            let text = format!("did not end within {} and was killed", operation.timeout);
+            (OpOutcome::TimedOut, Some(text))
+        }
+        Some(End::Cancelled) => (OpOutcome::Cancelled, None),
+        None => (OpOutcome::Failed { code: 1 }, Some("its exit cannot be known".to_owned())),
+    };
+    let keeps = outcome == OpOutcome::Done
+        && matches!(action, Action::Start | Action::Promote | Action::Demote);
+    if matches!(end, Some(End::Exited(_))) && !keeps && !running.tree.is_empty() {
+        left = running.tree.end(tree::DEATH_PATIENCE).await.err();
+    }
+    let mut reason = reason(outcome, speech.reason, words, &output);
+    if let Some(pids) = left {
+        let text = format!("its processes cannot be killed (the kernel holds them): {pids}");
+        if action == Action::Stop {
+            // A failed stop claims nothing, so it need not wait for them (HB37, R21).
+            reason = Some(text);
+        } else {
+            outlive(surroundings, operation, &running.tree, &text).await;
+        }
+    }
+    running.tree.tidy();
+    surroundings.journal.end(&token);
+    let result = OpResult { outcome, reason, attributes: speech.attributes };
+    (result, speech.watches)
+}
+
+/// A call that cannot be ended stays open: nothing may be assumed of its resource (H15).
+async fn outlive(
+    surroundings: &Surroundings,
+    operation: &Operation,
+    tree: &tree::Tree,
+    text: &str,
+) {
+    let text = format!(
+        "{} of {} was killed, but {text}; the group waits for them",
+        operation.action.as_str(),
+        operation.resource
+    );
+    let event = Event::error("operation-hangs", text);
+    surroundings.tell.event(event.group(&operation.group).resource(&operation.resource));
+    while tree.end(tree::DEATH_PATIENCE).await.is_err() {}
+}
+
+/// The agent's own words first, then ours, then the last line of its output.
+fn reason(
+    outcome: OpOutcome,
+    said: Option<String>,
+    ours: Option<String>,
+    output: &str,
+) -> Option<String> {
+    match outcome {
+        OpOutcome::Done | OpOutcome::NotRunning | OpOutcome::RunningPromoted => said.or(ours),
+        OpOutcome::TimedOut => match said.or_else(|| last_line(output)) {
+            Some(said) => Some(format!("{}; it said: {said}", ours.unwrap_or_default())),
+            None => ours,
+        },
+        _ => said.or(ours).or_else(|| last_line(output)),
+    }
+}
+
+fn with_reason(outcome: OpOutcome, reason: String) -> OpResult {
+    OpResult { reason: Some(reason), ..OpResult::of(outcome) }
+}
+
+fn log(operation: &Operation, output: &str, dropped: u64) {
+    if !tracing::enabled!(target: "crm_agent", tracing::Level::DEBUG) {
+        return;
+    }
+    let (group, resource) = (operation.group.as_str(), operation.resource.as_str());
+    let action = operation.action.as_str();
+    if dropped > 0 {
+        tracing::debug!(target: "crm_agent", group, resource, action, dropped, "output was cut");
+    }
+    for line in output.lines().filter(|line| !line.trim().is_empty()) {
+        let line = speech::printable(line);
+        tracing::debug!(target: "crm_agent", group, resource, action, "{line}");
+    }
+}

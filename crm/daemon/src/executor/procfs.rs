@@ -1,0 +1,88 @@
+//! Processes as /proc shows them.
+
+use std::fs;
+
+/// What identifies a process and its place in the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) pid: i32,
+    pub(crate) zombie: bool,
+    pub(crate) session: i32,
+    /// Ticks since boot; together with the pid it never comes again.
+    pub(crate) started: u64,
+}
+
+/// `None`: there is no such process (any more).
+pub(crate) fn stat(pid: i32) -> Option<Stat> {
+    parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The name in the second field may contain anything, also spaces and brackets.
+fn parse(pid: i32, text: &str) -> Option<Stat> {
+    let (_, after_name) = text.rsplit_once(')')?;
+    let fields: Vec<&str> = after_name.split_ascii_whitespace().collect();
+    Some(Stat {
+        pid,
+        zombie: matches!(*fields.first()?, "Z" | "X"),
+        session: fields.get(3)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// Direct children, zombies included.
+pub(crate) fn children(pid: i32) -> Vec<i32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    threads
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok())
+        .flat_map(|text| {
+            text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
+        })
+        .collect()
+}
+
+/// Every process of the machine, or of this PID namespace.
+pub(crate) fn all() -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether the process was started with `NAME=VALUE` in its environment.
+pub(crate) fn has_variable(pid: i32, name: &str, value: &str) -> bool {
+    let wanted = format!("{name}={value}");
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes()))
+}
+
+/// Kills exactly this process, not one that took its number meanwhile.
+pub(crate) fn kill(stat: &Stat) {
+    let Ok(pidfd) = crate::sys::pidfd_open(stat.pid) else { return };
+    if self::stat(stat.pid).is_some_and(|now| now.started == stat.started) {
+        // It may have ended by itself, which is as good.
+        let _ = crate::sys::pidfd_kill(&pidfd);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_and_spaces_does_not_confuse() {
+        let rest = (5..=22).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+        let text = format!("42 (a) Z (b c) S 1 42 {rest}");
+        let stat = parse(42, &text).expect("parsed");
+        assert!(!stat.zombie);
+        assert_eq!(stat.session, 5);
+        assert_eq!(stat.started, 21);
+        assert_eq!(parse(1, "1 (cut"), None);
+    }
+
+    #[test]
+    fn this_process_is_found_with_its_environment() {
+        let me = std::process::id().cast_signed();
+        assert!(all().contains(&me));
+        assert!(stat(me).is_some_and(|stat| !stat.zombie && stat.started > 0));
+        assert!(!has_variable(me, "CRM_OPERATION", "no such token"));
+    }
+}

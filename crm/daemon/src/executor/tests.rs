@@ -1,0 +1,275 @@
+//! Calls of real scripts, with everything agents get wrong.
+
+use super::testing::{operation, script, surroundings};
+use super::*;
+use crm_core::time::Span;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+/// Runs one call to its end; `cancel_when` is a file whose appearance cancels it.
+fn run(dir: &Path, operation: &Operation, cancel_when: Option<&Path>) -> (OpResult, Vec<Watch>) {
+    // As in the daemon; without it a process that leaves its session is nobody's.
+    nix::sys::prctl::set_child_subreaper(true).expect("subreaper");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let (surroundings, _inbox) = surroundings(dir);
+        let (cancel, cancelled) = oneshot::channel();
+        let canceller = async {
+            if let Some(file) = cancel_when {
+                wait_for(|| file.exists()).await;
+                let _ = cancel.send(());
+            }
+            std::future::pending::<()>().await;
+        };
+        let result = tokio::select! {
+            result = carry_out(&surroundings, operation, cancelled) => result,
+            () = canceller => unreachable!("it waits for ever"),
+        };
+        let (open, broken) = surroundings.journal.open_calls().expect("journal");
+        assert!(open.is_empty() && broken.is_empty(), "the journal is clean: {open:?}");
+        assert!(surroundings.awaited.borrow().is_empty(), "nobody is awaited any more");
+        result
+    })
+}
+
+async fn wait_for(condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "waited too long");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn lives(pid_file: &Path) -> bool {
+    let text = fs::read_to_string(pid_file).expect("pid");
+    let pid = text.trim().parse().expect("number");
+    procfs::stat(pid).is_some_and(|stat| !stat.zombie)
+}
+
+fn kill(pid_file: &Path) {
+    let text = fs::read_to_string(pid_file).expect("pid");
+    let pid = nix::unistd::Pid::from_raw(text.trim().parse().expect("number"));
+    let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+}
+
+fn with_timeout(agent: &str, action: Action, millis: u64) -> Operation {
+    Operation { timeout: Span::millis(millis), ..operation(agent, action) }
+}
+
+#[test]
+fn an_agent_is_heard_on_descriptor_three_and_by_its_exit() {
+    let dir = crate::testing::Dir::new();
+    script(
+        dir.path(),
+        "agent",
+        "echo 'reason it is '$CRM_GROUP >&3; echo 'attribute lag 3' >&3\n\
+         echo 'watch process 4242' >&3; exit 7",
+    );
+    let (result, watches) = run(dir.path(), &operation("agent", Action::Status), None);
+    assert_eq!(result.outcome, OpOutcome::NotRunning);
+    assert_eq!(result.reason.as_deref(), Some("it is g"));
+    assert_eq!(result.attributes["lag"], "3");
+    assert_eq!(watches, [Watch::Process(4242)]);
+}
+
+#[test]
+fn an_agent_sees_a_clean_environment_an_empty_input_and_no_foreign_descriptors() {
+    let dir = crate::testing::Dir::new();
+    let out = dir.path().join("out");
+    script(
+        dir.path(),
+        "agent",
+        &format!(
+            "{{ env; echo input=$(cat | wc -c); echo $(ls /proc/self/fd); }} > {}",
+            out.display()
+        ),
+    );
+    let (result, _) = run(dir.path(), &operation("agent", Action::Start), None);
+    assert_eq!(result.outcome, OpOutcome::Done);
+    let text = fs::read_to_string(out).expect("output");
+    assert!(!text.contains("CARGO"), "{text}");
+    assert!(text.contains("CRM_RESOURCE=r\n") && text.contains("input=0"), "{text}");
+    // 0 to 3; the shell has its script at 10, and `ls` opens a directory.
+    let open = text.lines().last().unwrap_or_default();
+    assert!(open.split(' ').all(|fd| ["0", "1", "2", "3", "4", "10"].contains(&fd)), "{text}");
+}
+
+#[test]
+fn the_last_line_of_the_output_is_the_reason_where_the_agent_gives_none() {
+    let dir = crate::testing::Dir::new();
+    script(dir.path(), "agent", "echo first; echo 'cannot do it' >&2; exit 1");
+    let (result, _) = run(dir.path(), &operation("agent", Action::Start), None);
+    assert_eq!(result.outcome, OpOutcome::Failed { code: 1 });
+    assert_eq!(result.reason.as_deref(), Some("cannot do it"));
+}
+
+#[test]
+fn a_missing_agent_is_missing_and_one_that_cannot_be_executed_has_failed() {
+    let dir = crate::testing::Dir::new();
+    let (result, _) = run(dir.path(), &operation("nosuch", Action::Start), None);
+    assert_eq!(result.outcome, OpOutcome::Missing);
+    script(dir.path(), "bad", "");
+    fs::write(dir.path().join("bad"), "#!/nonexistent/interpreter\n").expect("write");
+    let (result, _) = run(dir.path(), &operation("bad", Action::Start), None);
+    assert_eq!(result.outcome, OpOutcome::Failed { code: 126 });
+}
+
+#[test]
+fn an_agent_that_prints_without_end_costs_no_memory_and_holds_nobody_up() {
+    let dir = crate::testing::Dir::new();
+    script(
+        dir.path(),
+        "agent",
+        "head -c 100000000 /dev/zero | tr '\\0' x; head -c 1000000 /dev/zero >&3; echo; echo end; exit 1",
+    );
+    let operation = with_timeout("agent", Action::Start, 60_000);
+    let (result, _) = run(dir.path(), &operation, None);
+    assert_eq!(result.outcome, OpOutcome::Failed { code: 1 });
+    assert_eq!(result.reason.as_deref(), Some("end"));
+}
+
+#[test]
+fn a_daemon_that_keeps_the_pipes_open_does_not_hold_up_its_start_and_stays() {
+    let dir = crate::testing::Dir::new();
+    let pid = dir.path().join("pid");
+    script(
+        dir.path(),
+        "agent",
+        &format!("setsid sleep 300 & echo $! > {}; echo reason up >&3; exit 0", pid.display()),
+    );
+    let begun = Instant::now();
+    let (result, _) = run(dir.path(), &operation("agent", Action::Start), None);
+    assert_eq!(result.outcome, OpOutcome::Done);
+    assert_eq!(result.reason.as_deref(), Some("up"));
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(lives(&pid), "what a start leaves running on purpose stays");
+    kill(&pid);
+}
+
+#[test]
+fn what_a_failed_start_left_behind_is_gone_when_it_is_reported() {
+    let dir = crate::testing::Dir::new();
+    let pid = dir.path().join("pid");
+    script(dir.path(), "agent", &format!("setsid sleep 300 & echo $! > {}; exit 1", pid.display()));
+    let (result, _) = run(dir.path(), &operation("agent", Action::Start), None);
+    assert_eq!(result.outcome, OpOutcome::Failed { code: 1 });
+    assert!(!lives(&pid));
+}
+
+#[test]
+fn h15_a_call_that_hangs_is_killed_whole_even_where_it_forked_away_and_ignores_signals() {
+    let dir = crate::testing::Dir::new();
+    let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+    script(
+        dir.path(),
+        "agent",
+        &format!(
+            "trap '' TERM HUP\n\
+             ( setsid sh -c 'trap \"\" TERM; echo $$ > {}; sleep 300' & )\n\
+             sh -c 'trap \"\" TERM; echo $$ > {}; sleep 300' &\n\
+             sleep 300",
+            first.display(),
+            second.display()
+        ),
+    );
+    let begun = Instant::now();
+    let operation = with_timeout("agent", Action::Stop, 1500);
+    let (result, _) = run(dir.path(), &operation, None);
+    assert_eq!(result.outcome, OpOutcome::TimedOut);
+    assert!(result.reason.is_some_and(|reason| reason.contains("1.500s")));
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(!lives(&first) && !lives(&second), "the whole tree is gone");
+}
+
+#[test]
+fn h15_a_cancelled_start_is_gone_before_it_is_reported() {
+    let dir = crate::testing::Dir::new();
+    let pid = dir.path().join("pid");
+    script(dir.path(), "agent", &format!("echo $$ > {}; exec sleep 300", pid.display()));
+    let operation = with_timeout("agent", Action::Start, 60_000);
+    let (result, _) = run(dir.path(), &operation, Some(&pid));
+    assert_eq!(result.outcome, OpOutcome::Cancelled);
+    assert!(!lives(&pid));
+}
+
+#[test]
+fn a_signal_from_elsewhere_is_told_apart_from_a_kill_of_ours() {
+    let dir = crate::testing::Dir::new();
+    script(dir.path(), "agent", "kill -SEGV $$");
+    let (result, _) = run(dir.path(), &operation("agent", Action::Start), None);
+    assert_eq!(result.outcome, OpOutcome::Signalled { signal: 11 });
+}
+
+#[test]
+fn where_there_is_a_cgroup_it_holds_what_left_its_session_and_its_environment() {
+    let Some(cgroups) = CgroupParent::find("crm-executor-test") else {
+        eprintln!("not checked: no writable cgroup v2 here");
+        return;
+    };
+    let dir = crate::testing::Dir::new();
+    let pid = dir.path().join("pid");
+    // Nothing but the cgroup knows this process any more.
+    script(
+        dir.path(),
+        "agent",
+        &format!(
+            "( env -i PATH=$PATH setsid sh -c 'echo $$ > {}; sleep 300' & )\n\
+             while [ ! -s {} ]; do sleep 0.01; done; exit 1",
+            pid.display(),
+            pid.display()
+        ),
+    );
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let (plain, _inbox) = surroundings(dir.path());
+        let mut with_cgroups = Rc::into_inner(plain).expect("only one");
+        with_cgroups.cgroups = Some(cgroups.clone());
+        let (_keep, cancelled) = oneshot::channel();
+        let operation = operation("agent", Action::Start);
+        let (result, _) = carry_out(&with_cgroups, &operation, cancelled).await;
+        assert_eq!(result.outcome, OpOutcome::Failed { code: 1 });
+        assert!(!lives(&pid));
+    });
+    cgroups.sweep();
+}
+
+#[test]
+fn h15_what_a_former_daemon_left_open_is_killed_and_a_cut_off_start_is_stopped() {
+    nix::sys::prctl::set_child_subreaper(true).expect("subreaper");
+    let dir = crate::testing::Dir::new();
+    let (pid, stopped) = (dir.path().join("pid"), dir.path().join("stopped"));
+    script(
+        dir.path(),
+        "agent",
+        &format!(
+            "case $1 in start) echo $$ > {}; sleep 300;; stop) touch {};; esac",
+            pid.display(),
+            stopped.display()
+        ),
+    );
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let (former, _inbox) = surroundings(dir.path());
+        let (_keep, cancelled) = oneshot::channel();
+        let start = with_timeout("agent", Action::Start, 60_000);
+        // The former daemon dies in the middle of the call: its future is dropped.
+        tokio::select! {
+            _ = carry_out(&former, &start, cancelled) => panic!("it hangs"),
+            () = wait_for(|| pid.exists() && fs::read_to_string(&pid).is_ok_and(|t| !t.is_empty())) => {}
+        }
+        assert!(lives(&pid), "the agent outlives its daemon");
+        let (present, _inbox) = surroundings(dir.path());
+        let events = settle(&present).await.expect("settled");
+        assert!(!lives(&pid));
+        assert!(stopped.exists());
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert!(present.journal.open_calls().expect("journal").0.is_empty());
+    });
+}
