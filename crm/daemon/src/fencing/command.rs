@@ -1,0 +1,44 @@
+//! `agent: command`: the administrator's own program. Exit 0 says that the target is proved off.
+
+use super::device::{Program, Request};
+use crm_core::model::FenceDevice;
+use std::collections::BTreeMap;
+
+/// The target stands in `CRM_FENCE_TARGET`, the order (`off`) in `CRM_FENCE_ACTION`; the other
+/// parameters of the device in `CRM_FENCE_<NAME>`.
+pub(super) async fn power_off(
+    request: &mut Request<'_>,
+    device: &FenceDevice,
+) -> Result<(), String> {
+    let Some(command) = device.params.get("command").filter(|text| !text.trim().is_empty()) else {
+        return Err("the device has no `command`".to_owned());
+    };
+    let answer = request
+        .run(Program {
+            file: "/bin/sh".into(),
+            arguments: vec!["-c".to_owned(), command.clone()],
+            variables: variables(request.target(), device),
+            input: None,
+        })
+        .await?;
+    match answer.code {
+        Some(0) => Ok(()),
+        _ => Err(answer.words()),
+    }
+}
+
+fn variables(target: &str, device: &FenceDevice) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for (name, value) in device.params.iter().filter(|(name, _)| *name != "command") {
+        let name: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+            .collect();
+        if !value.contains('\0') {
+            all.insert(format!("CRM_FENCE_{name}"), value.clone());
+        }
+    }
+    all.insert("CRM_FENCE_TARGET".to_owned(), target.to_owned());
+    all.insert("CRM_FENCE_ACTION".to_owned(), "off".to_owned());
+    all
+}

@@ -1,0 +1,144 @@
+//! One request to one device: its programs, one after the other, within one deadline.
+
+use super::{command, fence_agent};
+use crate::executor::{
+    CgroupParent, End, Entry, Launch, Surroundings, What, clean_environment, last_line,
+};
+use crm_core::id::{FenceId, NodeId};
+use crm_core::model::FenceDevice;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// A program of a device.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) file: PathBuf,
+    pub(super) arguments: Vec<String>,
+    pub(super) variables: BTreeMap<String, String>,
+    pub(super) input: Option<Vec<u8>>,
+}
+
+/// How a program ended by itself.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) code: Option<i32>,
+    pub(super) output: String,
+}
+
+impl Answer {
+    /// For people: the last line, or the number.
+    pub(super) fn words(&self) -> String {
+        let said = last_line(&self.output).map(|line| format!(": {line}")).unwrap_or_default();
+        match self.code {
+            Some(code) => format!("exit {code}{said}"),
+            None => format!("ended by a signal{said}"),
+        }
+    }
+}
+
+/// Runs the programs of one request.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    surroundings: &'a Surroundings,
+    target: &'a NodeId,
+    token: String,
+    deadline: Instant,
+    cancelled: oneshot::Receiver<()>,
+    programs: u32,
+}
+
+/// Turns `target` off and proves it.
+pub(super) async fn power_off(
+    surroundings: &Surroundings,
+    request: FenceId,
+    target: &NodeId,
+    device: &FenceDevice,
+    cancelled: oneshot::Receiver<()>,
+) -> Result<(), String> {
+    let timeout = Duration::from_micros(device.timeout.as_micros());
+    let mut request = Request {
+        surroundings,
+        target,
+        token: format!("{}.fence{request}", surroundings.run),
+        deadline: Instant::now() + timeout,
+        cancelled,
+        programs: 0,
+    };
+    match device.agent.as_str() {
+        "command" => command::power_off(&mut request, device).await,
+        _ => fence_agent::power_off(&mut request, device).await,
+    }
+}
+
+impl Request<'_> {
+    pub(super) fn target(&self) -> &str {
+        self.target.as_str()
+    }
+
+    /// Time that is left.
+    pub(super) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Runs one program to its end.
+    ///
+    /// # Errors
+    /// It cannot be run, its time is over, or the request was cancelled; nothing of it is left.
+    pub(super) async fn run(&mut self, program: Program) -> Result<Answer, String> {
+        self.programs += 1;
+        let token = format!("{}.{}", self.token, self.programs);
+        let name = program.file.display().to_string();
+        let cgroup =
+            self.surroundings.cgroups.as_ref().and_then(|p: &CgroupParent| p.make(&token).ok());
+        let entry = Entry {
+            token: token.clone(),
+            cgroup: cgroup.as_ref().map(|cgroup| cgroup.path().to_owned()),
+            leader: None,
+            what: What::Fence { target: self.target.to_string() },
+        };
+        self.surroundings
+            .journal
+            .begin(&entry)
+            .map_err(|error| format!("the request cannot be journalled: {error}"))?;
+        let mut environment = clean_environment(&token);
+        environment.extend(program.variables);
+        let launch = Launch {
+            program: program.file,
+            own_name: None,
+            arguments: program.arguments,
+            environment,
+            input: program.input,
+            token: token.clone(),
+            cgroup,
+        };
+        let mut running = match launch.start(&self.surroundings.awaited) {
+            Ok(running) => running,
+            Err(error) => {
+                self.surroundings.journal.end(&token);
+                return Err(format!("{name} cannot be executed: {error}"));
+            }
+        };
+        let (left, cancelled) = (self.left(), &mut self.cancelled);
+        let ended = running.wait(left, async {
+            if cancelled.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        });
+        let ended = ended.await.map_err(|error| format!("{name}: {error}"));
+        let leftover = running.tree.end(Duration::from_secs(10)).await;
+        running.tree.tidy();
+        if leftover.is_ok() {
+            self.surroundings.journal.end(&token);
+        }
+        match ended?.end {
+            End::TimedOut => Err(format!("{name} did not end in time and was killed")),
+            End::Cancelled => Err("cancelled".to_owned()),
+            End::Exited(status) => {
+                Ok(Answer { code: status.code(), output: running.heard.tail.text() })
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! From the command line to the event loop: everything that must be right before the first packet
+//! is sent, each with a plain refusal.
+
+use crate::control::{Control, Shared};
+use crate::draft::Draft;
+use crate::event_loop::{Daemon, Parts};
+use crate::events::EventLog;
+use crate::executor::{
+    self, Awaited, CgroupParent, Executor, Journal, Places, Reaper, Surroundings,
+};
+use crate::fencing::Fencing;
+use crate::files::Files;
+use crate::founding::{contact_file, make_directory};
+use crate::happening::{Happening, Tell};
+use crate::keys::{self, KeyFile};
+use crate::links::{Links, Unconfigured, parse_address};
+use crate::store::{Store, Writer};
+use crate::watchdog::Watchdog;
+use crate::watches::Watches;
+use crate::{Options, clock, random, realtime, sys, systemd};
+use crm_core::id::{Incarnation, NodeId, StoreId};
+use crm_core::record::Stored;
+use crm_core::{Node, Start};
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Uid;
+use std::cell::{Cell, RefCell};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// Stack of the few threads that look up names; memory may be locked.
+const BLOCKING_STACK_BYTES: usize = 512 * 1024;
+const BLOCKING_THREADS_MAX: usize = 4;
+
+/// What the checks before the start have found.
+struct Checked {
+    id: NodeId,
+    incarnation: Incarnation,
+    keys: crm_wire::AuthKeys,
+    stored: Stored,
+    contact: Option<SocketAddr>,
+    _lock: Flock<File>,
+}
+
+/// Runs until the core halts.
+///
+/// # Errors
+/// Why the daemon did not start or had to end; with a hint where there is a way out.
+pub(crate) fn start(options: &Options) -> Result<(), String> {
+    sys::reserve_three().map_err(|error| format!("/dev/null cannot be opened: {error}"))?;
+    let checked = check(options)?;
+    if options.realtime {
+        for refused in realtime::acquire() {
+            tracing::debug!("{refused}");
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_stack_size(BLOCKING_STACK_BYTES)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build()
+        .map_err(|error| format!("the event loop cannot be made: {error}"))?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, serve(options, checked))
+}
+
+fn check(options: &Options) -> Result<Checked, String> {
+    let id = options.node_id()?;
+    make_directory(&options.state)?;
+    make_run_directory(&options.run)?;
+    make_directory(&options.agent_state_dir())?;
+    let lock = lock(&options.state)?;
+    let keys = keys::load(&options.authkeys())?;
+    let loaded = Store::new(&options.state).load()?;
+    let has_record = loaded.as_ref().is_some_and(|stored| stored.record.is_some());
+    let contact = if has_record { None } else { contact(options)? };
+    if !has_record && contact.is_none() {
+        return Err(format!(
+            "this node belongs to no cluster: {} holds no record\nhint: `crm init` founds a \
+             cluster from {}, `crm join NODE` enters one",
+            options.state.display(),
+            options.cluster_file().display()
+        ));
+    }
+    let stored = match loaded {
+        Some(stored) => stored,
+        None => Stored::new(StoreId(random::bits()?)),
+    };
+    let incarnation = Incarnation(random::bits()?);
+    Ok(Checked { id, incarnation, keys, stored, contact, _lock: lock })
+}
+
+/// Others reach the socket in it; its own mode decides who.
+fn make_run_directory(path: &Path) -> Result<(), String> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .map_err(|error| format!("{} cannot be made: {error}", path.display()))
+}
+
+/// Two daemons on one store would vote twice.
+fn lock(state: &Path) -> Result<Flock<File>, String> {
+    let path = state.join("lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|error| format!("{} cannot be opened: {error}", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+        format!(
+            "{} is held by another daemon ({error})\nhint: one daemon a node; `systemctl status \
+             crm` shows it",
+            path.display()
+        )
+    })
+}
+
+/// From the command line, else from the note that `crm join` left.
+fn contact(options: &Options) -> Result<Option<SocketAddr>, String> {
+    let text = match &options.contact {
+        Some(text) => text.clone(),
+        None => match std::fs::read_to_string(contact_file(&options.state)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(format!("{}: {error}", contact_file(&options.state).display()));
+            }
+        },
+    };
+    parse_address(text.trim(), options.port).map(Some)
+}
+
+async fn serve(options: &Options, checked: Checked) -> Result<(), String> {
+    let (tell, inbox) = Tell::channel();
+    let events = Rc::new(RefCell::new(EventLog::new()));
+    let awaited = Awaited::default();
+    let reaper = Reaper::adopt_orphans(awaited.clone())
+        .map_err(|error| format!("orphans cannot be adopted: {error}"))?;
+    let shared = Rc::new(Shared {
+        tell: tell.clone(),
+        events: events.clone(),
+        operators: RefCell::new(Arc::from([])),
+        own_uid: Uid::effective(),
+        connections: Cell::new(0),
+    });
+    let prefix = crm_core::digest::digest(options.run.as_os_str().as_encoded_bytes());
+    let surroundings = Rc::new(Surroundings {
+        places: Places::new(options, checked.id.as_str()),
+        journal: Journal::open(&options.journal_dir())
+            .map_err(|error| format!("{}: {error}", options.journal_dir().display()))?,
+        cgroups: CgroupParent::find(&format!("crm-{prefix}")),
+        awaited,
+        run: format!("{:032x}", checked.incarnation.0),
+        tell: tell.clone(),
+    });
+    let control = Control::serve(&options.socket(), shared.clone())?;
+    systemd::ready("settling what was open");
+    // Nothing is said of a resource before what was open on it is settled (H15, R17).
+    for event in executor::settle(&surroundings).await? {
+        events.borrow_mut().record(event);
+    }
+    let parts = parts(options, &checked, tell, &surroundings, reaper, shared, events)?;
+    let ended = run(options, checked, parts, inbox).await;
+    systemd::stopping("ending");
+    drop(control);
+    ended
+}
+
+fn parts(
+    options: &Options,
+    checked: &Checked,
+    tell: Tell,
+    surroundings: &Rc<Surroundings>,
+    reaper: Reaper,
+    shared: Rc<Shared>,
+    events: Rc<RefCell<EventLog>>,
+) -> Result<Parts, String> {
+    let no_thread = |error: std::io::Error| format!("no thread can be made: {error}");
+    let draft = Draft::new(options.cluster_file(), options.state.clone());
+    let keys = KeyFile::new(options.authkeys());
+    let links = Links::new(
+        tell.clone(),
+        &checked.id,
+        checked.incarnation,
+        checked.keys.clone(),
+        checked.contact,
+    )?;
+    Ok(Parts {
+        links,
+        writer: Writer::start(Store::new(&options.state), tell.clone()).map_err(no_thread)?,
+        files: Files::watch(draft, keys, tell.clone()).map_err(no_thread)?,
+        executor: Executor::new(surroundings.clone()),
+        fencing: Fencing::new(surroundings.clone()),
+        watches: Watches::new(tell.clone()),
+        watchdog: Watchdog::new(tell.clone()),
+        reaper,
+        shared,
+        events,
+        tell,
+        surroundings: surroundings.clone(),
+    })
+}
+
+async fn run(
+    options: &Options,
+    checked: Checked,
+    mut parts: Parts,
+    inbox: UnboundedReceiver<Happening>,
+) -> Result<(), String> {
+    let now = clock::now();
+    let unconfigured = Unconfigured { link: options.link.clone(), port: options.port };
+    let founded = checked.stored.record.is_some();
+    let node = Node::new(
+        now,
+        Start {
+            id: checked.id.clone(),
+            incarnation: checked.incarnation,
+            seed: random::bits()? as u64,
+            joining: !founded,
+            stored: checked.stored,
+            parse: crm_config::parse_for_core,
+        },
+    );
+    if !founded {
+        parts.links.bind_unconfigured(now, &unconfigured);
+    }
+    let mut daemon = Daemon::new(node, checked.id, checked.incarnation, parts, unconfigured);
+    let ended = daemon.run(inbox).await;
+    drop(checked._lock);
+    ended
+}

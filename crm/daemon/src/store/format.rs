@@ -1,0 +1,59 @@
+//! Bytes of the state file: a mark, the version of the format, the length, the payload, and a
+//! SHA-256 of everything before it.
+
+use crm_core::record::Stored;
+use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+use std::io;
+
+const MARK: &[u8; 8] = b"crmstate";
+/// Version of the format of [`Stored`]; another one is refused, not guessed at.
+const VERSION: u32 = 1;
+const HEAD: usize = 8 + 4 + 8;
+
+pub(super) fn encode(stored: &Stored) -> io::Result<Vec<u8>> {
+    let payload = postcard::to_stdvec(stored).map_err(io::Error::other)?;
+    let mut bytes = Vec::with_capacity(HEAD + payload.len() + SHA256_OUTPUT_LEN);
+    bytes.extend_from_slice(MARK);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&payload);
+    let sum = digest(&SHA256, &bytes);
+    bytes.extend_from_slice(sum.as_ref());
+    Ok(bytes)
+}
+
+/// The error goes on from the name of the file.
+pub(super) fn decode(bytes: &[u8]) -> Result<Stored, String> {
+    let Some((mark, rest)) = bytes.split_first_chunk::<8>() else {
+        return Err(format!("has {} bytes only", bytes.len()));
+    };
+    if mark != MARK {
+        return Err("is not a state file of crm".to_owned());
+    }
+    let Some((version, rest)) = rest.split_first_chunk::<4>() else {
+        return Err("is cut off".to_owned());
+    };
+    let version = u32::from_le_bytes(*version);
+    if version != VERSION {
+        return Err(format!(
+            "has format {version}, this program reads {VERSION}: it was written by another version"
+        ));
+    }
+    let Some((length, rest)) = rest.split_first_chunk::<8>() else {
+        return Err("is cut off".to_owned());
+    };
+    let expected = usize::try_from(u64::from_le_bytes(*length)).ok();
+    if expected.and_then(|length| length.checked_add(SHA256_OUTPUT_LEN)) != Some(rest.len()) {
+        return Err("has another length than it says: it is cut off or damaged".to_owned());
+    }
+    let (head_and_payload, sum) = bytes.split_at(bytes.len() - SHA256_OUTPUT_LEN);
+    if digest(&SHA256, head_and_payload).as_ref() != sum {
+        return Err("is damaged: its checksum is wrong".to_owned());
+    }
+    let (stored, left) = postcard::take_from_bytes(&head_and_payload[HEAD..])
+        .map_err(|error| format!("cannot be understood: {error}"))?;
+    if !left.is_empty() {
+        return Err(format!("has {} bytes too many", left.len()));
+    }
+    Ok(stored)
+}

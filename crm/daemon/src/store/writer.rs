@@ -1,0 +1,129 @@
+//! The thread that waits for the disk, so that the event loop does not.
+
+use super::Store;
+use crate::happening::Tell;
+use crm_core::Input;
+use crm_core::id::WriteId;
+use crm_core::record::Stored;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Enough for encoding and a few system calls; memory may be locked.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// Hands writes to the thread. Of those that wait only the newest is written: each holds all.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    slot: Arc<(Mutex<Slot>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    next: Option<(WriteId, Box<Stored>)>,
+    ended: bool,
+}
+
+impl Writer {
+    /// # Errors
+    /// No thread can be made.
+    pub(crate) fn start(store: Store, tell: Tell) -> io::Result<Writer> {
+        let slot: Arc<(Mutex<Slot>, Condvar)> = Arc::default();
+        let theirs = slot.clone();
+        let thread = std::thread::Builder::new()
+            .name("crmd-store".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || work(&store, &theirs, &tell))?;
+        Ok(Writer { slot, thread: Some(thread) })
+    }
+
+    /// Answered by `Written` of this or a later one, or once by `WriteFailed`.
+    pub(crate) fn write(&self, write: WriteId, stored: Box<Stored>) {
+        let (slot, bell) = &*self.slot;
+        slot.lock().unwrap_or_else(PoisonError::into_inner).next = Some((write, stored));
+        bell.notify_one();
+    }
+}
+
+impl Drop for Writer {
+    /// What was given is written before the daemon ends.
+    fn drop(&mut self) {
+        let (slot, bell) = &*self.slot;
+        slot.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
+        bell.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(store: &Store, slot: &(Mutex<Slot>, Condvar), tell: &Tell) {
+    let (slot, bell) = slot;
+    loop {
+        let mut guard = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let (write, stored) = loop {
+            if let Some(next) = guard.next.take() {
+                break next;
+            }
+            if guard.ended {
+                return;
+            }
+            guard = bell.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        };
+        drop(guard);
+        if let Err(error) = store.save(&stored) {
+            let reason = format!("{} cannot be written: {error}", store.file().display());
+            tell.input(Input::WriteFailed { reason });
+            // Never retry an fsync and believe it (AS1).
+            return;
+        }
+        tell.input(Input::Written { write });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::happening::Happening;
+    use crm_core::id::StoreId;
+
+    #[test]
+    fn as1_the_newest_write_is_on_the_disk_when_it_is_answered() {
+        let dir = crate::testing::Dir::new();
+        let store = Store::new(dir.path());
+        let (tell, mut inbox) = Tell::channel();
+        let writer = Writer::start(store.clone(), tell).expect("thread");
+        for number in 1..=100 {
+            let stored = Stored { writes: number, ..Stored::new(StoreId(1)) };
+            writer.write(WriteId(number), Box::new(stored));
+        }
+        loop {
+            let Some(Happening::Input(Input::Written { write })) = inbox.blocking_recv() else {
+                panic!("expected an answer");
+            };
+            let on_disk = store.load().expect("good").expect("there");
+            assert!(on_disk.writes >= write.0);
+            if write == WriteId(100) {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn as1_after_a_failed_write_nothing_is_answered_any_more() {
+        let dir = crate::testing::Dir::new();
+        let store = Store::new(&dir.path().join("missing"));
+        let (tell, mut inbox) = Tell::channel();
+        let writer = Writer::start(store, tell).expect("thread");
+        writer.write(WriteId(1), Box::new(Stored::new(StoreId(1))));
+        let Some(Happening::Input(Input::WriteFailed { reason })) = inbox.blocking_recv() else {
+            panic!("expected the failure");
+        };
+        assert!(reason.contains("missing"), "{reason}");
+        std::fs::create_dir(dir.path().join("missing")).expect("mkdir");
+        writer.write(WriteId(2), Box::new(Stored::new(StoreId(1))));
+        drop(writer);
+        assert!(inbox.blocking_recv().is_none(), "no later success");
+    }
+}

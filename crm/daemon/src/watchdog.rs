@@ -1,0 +1,113 @@
+//! The kernel's watchdog: fed when the core says so, never on opening alone (H16).
+//!
+//! A daemon that ends without [`WatchdogDuty::Disarm`] leaves it running: the kernel resets the
+//! machine unless a new daemon earns the right to feed it (AS4).
+
+use crate::happening::Tell;
+use crm_core::event::Event;
+use crm_core::time::Span;
+use crm_core::{Input, WatchdogDuty};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The device of this node, if the configuration names one.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    tell: Tell,
+    device: Option<PathBuf>,
+    margin: Span,
+    open: Option<File>,
+    /// A failure is told once, not at every feeding.
+    complained: bool,
+}
+
+impl Watchdog {
+    pub(crate) fn new(tell: Tell) -> Watchdog {
+        Watchdog { tell, device: None, margin: Span::ZERO, open: None, complained: false }
+    }
+
+    /// The configuration says which device, and how long the kernel waits. A device that is armed
+    /// already stays armed until it is disarmed in order.
+    pub(crate) fn configure(&mut self, device: Option<&str>, margin: Span) {
+        let device = device.map(PathBuf::from);
+        if device != self.device || margin != self.margin {
+            self.complained = false;
+        }
+        self.margin = margin;
+        if self.open.is_none() || device.is_some() {
+            self.device = device;
+        }
+    }
+
+    pub(crate) fn carry_out(&mut self, duty: WatchdogDuty) {
+        match duty {
+            WatchdogDuty::Feed => self.feed(),
+            WatchdogDuty::Disarm => self.disarm(),
+        }
+    }
+
+    fn feed(&mut self) {
+        let Some(path) = self.device.clone() else { return };
+        let result = match &mut self.open {
+            Some(device) => device.write_all(b"\0"),
+            None => open(&path, self.margin).map(|device| {
+                self.open = Some(device);
+                self.tell.input(Input::WatchdogArmed { armed: true });
+                let text = format!(
+                    "{} is armed: {} after the last feed the kernel resets this machine",
+                    path.display(),
+                    self.margin
+                );
+                self.tell.event(Event::info("watchdog-armed", text));
+            }),
+        };
+        match result {
+            Ok(()) => self.complained = false,
+            Err(error) => {
+                if self.open.is_none() {
+                    self.tell.input(Input::WatchdogArmed { armed: false });
+                }
+                if !self.complained {
+                    self.complained = true;
+                    let text = format!("{} cannot be fed: {error}", path.display());
+                    self.tell.event(Event::error("watchdog-failed", text));
+                }
+            }
+        }
+    }
+
+    fn disarm(&mut self) {
+        let Some(mut device) = self.open.take() else { return };
+        // The magic character, without which closing leaves it armed.
+        let result = device.write_all(b"V");
+        drop(device);
+        self.tell.input(Input::WatchdogArmed { armed: false });
+        if let Err(error) = result {
+            let text = format!("the watchdog cannot be disarmed: {error}");
+            self.tell.event(Event::error("watchdog-failed", text));
+        }
+    }
+}
+
+fn open(path: &Path, margin: Span) -> io::Result<File> {
+    let device = OpenOptions::new().write(true).open(path)?;
+    let seconds = i32::try_from(margin.as_micros().div_ceil(1_000_000)).unwrap_or(i32::MAX);
+    match crate::sys::watchdog_margin(&device, seconds) {
+        // A longer margin than the others count on would let two nodes run one group (H17).
+        Ok(chosen) if chosen > seconds => {
+            let mut device = device;
+            let _ = device.write_all(b"V");
+            return Err(io::Error::other(format!(
+                "expected a margin of {seconds} s, the driver takes no less than {chosen} s"
+            )));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            let mut device = device;
+            let _ = device.write_all(b"V");
+            return Err(io::Error::other(format!("its margin cannot be set: {error}")));
+        }
+    }
+    Ok(device)
+}

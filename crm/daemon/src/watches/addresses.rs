@@ -1,0 +1,171 @@
+//! `watch address A` and `watch carrier IFACE`, by netlink's multicast groups.
+//!
+//! One socket, opened when the first such watch comes. When the kernel had to drop messages
+//! (ENOBUFS) everything that is watched is looked at.
+
+use super::{Owner, changed};
+use crate::happening::Tell;
+use futures_util::StreamExt;
+use rtnetlink::packet_core::NetlinkPayload;
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::{MulticastGroup, new_multicast_connection};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Between two tries to open the socket.
+const RETRY: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Network {
+    tell: Tell,
+    watched: Rc<RefCell<Watched>>,
+    listening: bool,
+}
+
+#[derive(Debug, Default)]
+struct Watched {
+    addresses: BTreeMap<IpAddr, BTreeSet<Owner>>,
+    carriers: BTreeMap<String, BTreeSet<Owner>>,
+    /// Last carrier heard of, by interface; only of those that are watched.
+    up: BTreeMap<String, bool>,
+}
+
+impl Network {
+    pub(super) fn new(tell: Tell) -> Network {
+        Network { tell, watched: Rc::default(), listening: false }
+    }
+
+    pub(super) fn add_address(&mut self, owner: &Owner, address: IpAddr) {
+        self.watched.borrow_mut().addresses.entry(address).or_default().insert(owner.clone());
+        self.listen();
+    }
+
+    pub(super) fn remove_address(&mut self, owner: &Owner, address: IpAddr) {
+        remove(&mut self.watched.borrow_mut().addresses, owner, &address);
+    }
+
+    pub(super) fn add_carrier(&mut self, owner: &Owner, interface: &str) {
+        let mut watched = self.watched.borrow_mut();
+        watched.carriers.entry(interface.to_owned()).or_default().insert(owner.clone());
+        drop(watched);
+        self.listen();
+    }
+
+    pub(super) fn remove_carrier(&mut self, owner: &Owner, interface: &str) {
+        let mut watched = self.watched.borrow_mut();
+        remove(&mut watched.carriers, owner, interface);
+        if !watched.carriers.contains_key(interface) {
+            watched.up.remove(interface);
+        }
+    }
+
+    fn listen(&mut self) {
+        if self.listening {
+            return;
+        }
+        self.listening = true;
+        let (tell, watched) = (self.tell.clone(), self.watched.clone());
+        tokio::task::spawn_local(async move {
+            loop {
+                hear(&tell, &watched).await;
+                tokio::time::sleep(RETRY).await;
+                // Whatever happened meanwhile was not heard.
+                watched.borrow().look_at_all(&tell, "the kernel's network events were interrupted");
+            }
+        });
+    }
+}
+
+fn remove<K, Q>(map: &mut BTreeMap<K, BTreeSet<Owner>>, owner: &Owner, key: &Q)
+where
+    K: Ord + std::borrow::Borrow<Q>,
+    Q: Ord + ?Sized,
+{
+    if let Some(owners) = map.get_mut(key) {
+        owners.remove(owner);
+        if owners.is_empty() {
+            map.remove(key);
+        }
+    }
+}
+
+/// Until the socket breaks.
+async fn hear(tell: &Tell, watched: &RefCell<Watched>) {
+    let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
+    let Ok((connection, _handle, mut messages)) = new_multicast_connection(&groups) else { return };
+    let connection = tokio::task::spawn_local(connection);
+    while let Some((message, _)) = messages.next().await {
+        match message.payload {
+            NetlinkPayload::Overrun(_) => {
+                watched.borrow().look_at_all(tell, "the kernel dropped network events");
+            }
+            NetlinkPayload::InnerMessage(message) => watched.borrow_mut().hear(tell, &message),
+            _ => {}
+        }
+    }
+    connection.abort();
+}
+
+impl Watched {
+    fn hear(&mut self, tell: &Tell, message: &RouteNetlinkMessage) {
+        match message {
+            RouteNetlinkMessage::DelAddress(message) => {
+                for address in addresses(message) {
+                    self.address(tell, address, "was removed");
+                }
+            }
+            RouteNetlinkMessage::NewLink(link) => self.link(tell, link, is_up(link)),
+            RouteNetlinkMessage::DelLink(link) => self.link(tell, link, false),
+            _ => {}
+        }
+    }
+
+    fn address(&self, tell: &Tell, address: IpAddr, what: &str) {
+        for owner in self.addresses.get(&address).into_iter().flatten() {
+            changed(tell, owner, format!("address {address} {what}"));
+        }
+    }
+
+    fn link(&mut self, tell: &Tell, link: &LinkMessage, up: bool) {
+        let name = link.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name),
+            _ => None,
+        });
+        let Some((name, owners)) = name.and_then(|name| self.carriers.get_key_value(name)) else {
+            return;
+        };
+        // The kernel repeats itself: only a change counts. Before the first word it was up, for
+        // the agent that asked had just found it well.
+        if self.up.insert(name.clone(), up).unwrap_or(true) != up {
+            let what = format!("carrier of {name} is {}", if up { "up" } else { "down" });
+            owners.iter().for_each(|owner| changed(tell, owner, what.clone()));
+        }
+    }
+
+    fn look_at_all(&self, tell: &Tell, why: &str) {
+        let owners: BTreeSet<&Owner> =
+            self.addresses.values().chain(self.carriers.values()).flatten().collect();
+        owners.into_iter().for_each(|owner| changed(tell, owner, why.to_owned()));
+    }
+}
+
+fn is_up(link: &LinkMessage) -> bool {
+    link.header.flags.contains(LinkFlags::LowerUp)
+}
+
+fn addresses(message: &AddressMessage) -> impl Iterator<Item = IpAddr> {
+    let all: BTreeSet<IpAddr> = message
+        .attributes
+        .iter()
+        .filter_map(|attribute| match attribute {
+            AddressAttribute::Address(address) | AddressAttribute::Local(address) => Some(*address),
+            _ => None,
+        })
+        .collect();
+    all.into_iter()
+}
