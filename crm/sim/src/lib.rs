@@ -1,1 +1,37 @@
-//! placeholder
+//! `crm-sim`: whole clusters of the real [`crm_core::Node`] on virtual time, from a seed.
+//!
+//! A [`plan::Plan`] says what goes wrong; a [`world::World`] carries it out on model machines,
+//! disks, networks, agents and fencing devices; [`invariants`] and [`liveness`] are the promises.
+//! The same plan gives the same run, event by event. One broken rule at a time ([`broken`]) proves
+//! that the promises are checked.
+
+pub mod agents;
+pub mod broken;
+pub mod campaign;
+pub mod clock;
+pub mod disk;
+pub mod envelope;
+pub mod faults;
+pub mod fence;
+pub mod ghost;
+pub mod invariants;
+pub mod layouts;
+pub mod liveness;
+pub mod machine;
+pub mod network;
+pub mod plan;
+pub mod queue;
+pub mod random;
+pub mod report;
+pub mod run;
+pub mod shrink;
+pub mod trace;
+pub mod world;
+
+mod carry;
+mod happen;
+mod observe;
+mod operator;
+mod strike;
+
+pub use run::{Keep, Verdict, run};

@@ -1,1 +1,144 @@
-fn main() {}
+//! `crm-sim`: runs clusters from seeds, and says which promise broke.
+
+use clap::Parser;
+use crm_core::rules::Sound;
+use crm_sim::broken::{self, Broken};
+use crm_sim::campaign::{Campaign, Runner, Totals, campaign};
+use crm_sim::layouts::{self, FURTHER, LAYOUTS, Layout};
+use crm_sim::plan::{PROFILES, Plan, Profile};
+use crm_sim::report;
+use crm_sim::run::Keep;
+use std::process::ExitCode;
+
+/// Runs whole clusters on virtual time and checks every promise after every event.
+#[derive(Parser, Debug)]
+#[command(version, about)]
+struct Arguments {
+    /// How many seeds to run on each layout.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Only this layout; several with commas. `all` adds those that need a witness or a watchdog.
+    #[arg(long)]
+    layout: Option<String>,
+    /// Only faults of this profile; otherwise the seed picks one.
+    #[arg(long)]
+    profile: Option<String>,
+    /// Break this rule of the core on purpose (see --list-broken).
+    #[arg(long)]
+    broken: Option<String>,
+    /// Print the whole trace of this seed (needs --layout).
+    #[arg(long, value_name = "SEED")]
+    trace: Option<u64>,
+    /// Do not make failing plans smaller.
+    #[arg(long)]
+    no_shrink: bool,
+    /// Go on after a violation, and count.
+    #[arg(long)]
+    keep_going: bool,
+    /// Seeds at the same time.
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+    /// List the rules that can be broken, and the promise that catches each.
+    #[arg(long)]
+    list_broken: bool,
+    /// List the layouts.
+    #[arg(long)]
+    list_layouts: bool,
+}
+
+fn main() -> ExitCode {
+    match work(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("crm-sim: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn work(arguments: &Arguments) -> Result<bool, String> {
+    if arguments.list_broken {
+        for rule in broken::all() {
+            println!("{:<32} {:<14} {}", rule.name, rule.layout, rule.caught_by.join(", "));
+        }
+        return Ok(true);
+    }
+    if arguments.list_layouts {
+        for layout in LAYOUTS.iter().chain(FURTHER) {
+            println!("{:<16} {}", layout.name, layout.about);
+        }
+        return Ok(true);
+    }
+    let profile = arguments.profile.as_deref().map(profile).transpose()?;
+    let runner = match arguments.broken.as_deref() {
+        None => Runner::of::<Sound>(None),
+        Some(name) => Broken::find(name).map(|rule| rule.runner).ok_or_else(|| {
+            format!("no rule is called `{name}`\nhint: crm-sim --list-broken")
+        })?,
+    };
+    if let Some(seed) = arguments.trace {
+        let layouts = chosen(arguments)?;
+        let [layout] = layouts[..] else {
+            return Err("--trace needs one layout\nhint: add --layout NAME".to_owned());
+        };
+        let plan = Plan::draw(seed, layout, profile);
+        let verdict = (runner.run)(&plan, Keep::Whole)?;
+        print!("{}", report::whole(&plan, &verdict));
+        return Ok(verdict.violation.is_none());
+    }
+    let order = Campaign {
+        layouts: chosen(arguments)?,
+        profile,
+        from: arguments.from,
+        seeds: arguments.seeds,
+        workers: arguments.workers.clamp(1, 64),
+        keep_going: arguments.keep_going,
+    };
+    let began = std::time::Instant::now();
+    let totals = campaign(&order, &runner)?;
+    for failure in totals.failures.iter().take(SHOWN_MAX) {
+        println!("{}", report::failure(failure, &runner, !arguments.no_shrink)?);
+    }
+    print_figures(arguments, &totals, began.elapsed().as_secs_f64());
+    Ok(totals.failures.is_empty())
+}
+
+fn print_figures(arguments: &Arguments, totals: &Totals, took: f64) {
+    if arguments.json {
+        println!("{}", report::json(totals, took));
+    } else {
+        print!("{}", report::figures(totals, took));
+    }
+}
+
+fn chosen(arguments: &Arguments) -> Result<Vec<Layout>, String> {
+    match arguments.layout.as_deref() {
+        None => Ok(LAYOUTS.to_vec()),
+        Some("all") => Ok(LAYOUTS.iter().chain(FURTHER).copied().collect()),
+        Some(names) => names
+            .split(',')
+            .map(|name| {
+                layouts::find(name).ok_or_else(|| {
+                    format!("no layout is called `{name}`\nhint: crm-sim --list-layouts")
+                })
+            })
+            .collect(),
+    }
+}
+
+fn profile(name: &str) -> Result<Profile, String> {
+    Profile::find(name).ok_or_else(|| {
+        let known: Vec<&str> = PROFILES.iter().map(|(name, _)| *name).collect();
+        format!("no profile is called `{name}`; there are {}", known.join(", "))
+    })
+}
+
+/// Failures that are printed in full.
+const SHOWN_MAX: usize = 3;

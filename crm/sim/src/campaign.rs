@@ -1,0 +1,120 @@
+//! Many seeds over many layouts, on a few threads; each world stays on one.
+
+use crate::ghost::Violation;
+use crate::layouts::Layout;
+use crate::plan::{Plan, Profile};
+use crate::run::{Keep, Verdict, run};
+use crate::shrink::shrink;
+use crate::world::Figures;
+use crm_core::rules::Rules;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// How to run and shrink plans of nodes with one set of rules.
+#[derive(Clone, Copy)]
+pub struct Runner {
+    /// The broken rule's name; `None` for the product.
+    pub broken: Option<&'static str>,
+    pub run: fn(&Plan, Keep) -> Result<Verdict, String>,
+    pub shrink: fn(&Plan, &str) -> Result<(Plan, u32), String>,
+}
+
+impl Runner {
+    #[must_use]
+    pub fn of<R: Rules>(broken: Option<&'static str>) -> Runner {
+        Runner { broken, run: run::<R>, shrink: shrink::<R> }
+    }
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Campaign {
+    pub layouts: Vec<Layout>,
+    pub profile: Option<Profile>,
+    pub from: u64,
+    pub seeds: u64,
+    pub workers: usize,
+    pub keep_going: bool,
+}
+
+/// A seed that broke a promise.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub plan: Plan,
+    pub violation: Violation,
+    /// The profile was asked for, not drawn.
+    pub profile: Option<Profile>,
+}
+
+/// What it all amounted to.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    pub runs: u64,
+    pub figures: Figures,
+    pub failures: Vec<Failure>,
+    /// Failures by invariant.
+    pub violations: BTreeMap<&'static str, u64>,
+}
+
+/// Runs everything; with failures, in order of their seeds.
+///
+/// # Errors
+/// A layout that cannot be parsed.
+pub fn campaign(order: &Campaign, runner: &Runner) -> Result<Totals, String> {
+    let next = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
+    let totals = Mutex::new((Totals::default(), None));
+    let count = order.seeds.saturating_mul(order.layouts.len() as u64);
+    std::thread::scope(|scope| {
+        for _ in 0..order.workers {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return;
+                    }
+                    let layouts = order.layouts.len() as u64;
+                    let Some(layout) = order.layouts.get((number % layouts) as usize) else { return };
+                    let plan = Plan::draw(order.from + number / layouts, *layout, order.profile);
+                    let verdict = (runner.run)(&plan, Keep::Nothing);
+                    let failed = verdict.as_ref().map_or(true, |v| v.violation.is_some());
+                    if failed && !order.keep_going {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    if let Ok(mut totals) = totals.lock() {
+                        totals.0.take(order, plan, verdict).unwrap_or_else(|error| totals.1 = Some(error));
+                    }
+                }
+            });
+        }
+    });
+    let (mut totals, error) = totals.into_inner().map_err(|_| "a worker died".to_owned())?;
+    totals.failures.sort_by_key(|failure| (failure.plan.seed, failure.plan.layout.name));
+    error.map_or(Ok(totals), Err)
+}
+
+impl Totals {
+    fn take(&mut self, order: &Campaign, plan: Plan, verdict: Result<Verdict, String>) -> Result<(), String> {
+        let verdict = verdict?;
+        self.runs += 1;
+        let (all, one) = (&mut self.figures, verdict.figures);
+        all.events += one.events;
+        all.simulated += one.simulated;
+        all.datagrams += one.datagrams;
+        all.elections += one.elections;
+        all.fences += one.fences;
+        all.starts += one.starts;
+        all.moves += one.moves;
+        all.commits += one.commits;
+        all.acknowledged += one.acknowledged;
+        for (kind, count) in one.faults {
+            *all.faults.entry(kind).or_default() += count;
+        }
+        if let Some(violation) = verdict.violation {
+            *self.violations.entry(violation.invariant).or_default() += 1;
+            self.failures.push(Failure { plan, violation, profile: order.profile });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! A machine's disk: writes take time, a crash loses those that were not synced (AS1).
+
+use crate::clock::{MILLI, Micros};
+use crate::random::Random;
+use crm_core::id::WriteId;
+use crm_core::record::Stored;
+use std::collections::VecDeque;
+
+/// What survives a power cut, and what is on its way.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    durable: Stored,
+    pending: VecDeque<(WriteId, Stored)>,
+    /// When the last write in the queue will be synced.
+    busy_until: Micros,
+    /// A sync takes this much longer (fault).
+    pub slowness: Micros,
+    /// The next write fails (fault).
+    pub fails: bool,
+}
+
+impl Disk {
+    #[must_use]
+    pub fn new(durable: Stored) -> Disk {
+        Disk { durable, pending: VecDeque::new(), busy_until: 0, slowness: 0, fails: false }
+    }
+
+    #[must_use]
+    pub fn durable(&self) -> &Stored {
+        &self.durable
+    }
+
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Takes a write; returns when it will be synced.
+    pub fn write(
+        &mut self,
+        now: Micros,
+        random: &mut Random,
+        write: WriteId,
+        stored: Stored,
+    ) -> Micros {
+        let mut takes = random.spread(100, 20 * MILLI) + self.slowness;
+        if random.chance(5) {
+            takes += 500 * MILLI;
+        }
+        self.busy_until = self.busy_until.max(now) + takes;
+        self.pending.push_back((write, stored));
+        self.busy_until
+    }
+
+    /// A sync is through: everything up to `write` is durable.
+    pub fn synced(&mut self, write: WriteId) {
+        while self.pending.front().is_some_and(|(id, _)| *id <= write) {
+            if let Some((_, stored)) = self.pending.pop_front() {
+                self.durable = stored;
+            }
+        }
+    }
+
+    /// The power is gone, or the daemon that was writing. A write that was not acknowledged is
+    /// lost, or is there all the same: nobody may rely on either.
+    pub fn crash(&mut self, random: &mut Random) {
+        while let Some((_, stored)) = self.pending.pop_front() {
+            if random.chance(700) {
+                break;
+            }
+            self.durable = stored;
+        }
+        self.pending.clear();
+        self.busy_until = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crm_core::id::{Epoch, StoreId};
+
+    fn stored(epoch: u64) -> Stored {
+        Stored { epoch: Epoch(epoch), ..Stored::new(StoreId(1)) }
+    }
+
+    #[test]
+    fn only_synced_writes_are_sure_to_survive() {
+        let mut random = Random::new(3);
+        let mut outcomes = [0; 3];
+        for _ in 0..200 {
+            let mut disk = Disk::new(stored(0));
+            let first = disk.write(0, &mut random, WriteId(1), stored(1));
+            let second = disk.write(0, &mut random, WriteId(2), stored(2));
+            assert!(first <= second);
+            disk.synced(WriteId(1));
+            assert_eq!(disk.durable().epoch, Epoch(1));
+            disk.crash(&mut random);
+            outcomes[disk.durable().epoch.0 as usize] += 1;
+        }
+        assert_eq!(outcomes[0], 0, "a synced write was lost");
+        assert!(outcomes[1] > 0 && outcomes[2] > 0, "{outcomes:?}");
+    }
+}

@@ -1,0 +1,93 @@
+//! What an all-knowing observer has seen: truth for the invariants, never given to a node.
+
+use crate::clock::Micros;
+use crate::queue::Seat;
+use crm_core::id::{Epoch, GroupId, Incarnation, NodeId, RequestId, ResourceId, Stamp};
+use crm_core::record::Record;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Name of the invariant: a function of [`crate::invariants`] or [`crate::liveness`].
+    pub invariant: &'static str,
+    pub detail: String,
+    pub at: Micros,
+}
+
+/// One record that somebody wrote.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub record: Arc<Record>,
+    pub fingerprint: u64,
+    /// Seats whose disk held it at some time.
+    pub durable: BTreeSet<Seat>,
+}
+
+/// What a daemon has learnt of one resource from its own calls; truth may have moved on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belief {
+    Unknown,
+    Running,
+    Stopped,
+    /// A call that may change it is open, or ended in doubt.
+    Doubtful,
+}
+
+/// Everything observed.
+#[derive(Debug, Default)]
+pub struct Ghost {
+    pub records: BTreeMap<Stamp, Seen>,
+    /// Stamps that a coordinator claimed to be committed, and which it was.
+    pub committed: BTreeMap<Stamp, u64>,
+    pub coordinators: BTreeMap<Epoch, (Seat, Incarnation)>,
+    /// Highest epoch that each machine told anybody, or had on its disk.
+    pub epochs: BTreeMap<Seat, Epoch>,
+    /// Votes given, by voter and epoch.
+    pub votes: BTreeMap<(Seat, Epoch), NodeId>,
+    /// Committed notices that reached a daemon in its present incarnation, by seat and run.
+    pub told: BTreeMap<(Seat, u32), BTreeSet<Stamp>>,
+    pub beliefs: BTreeMap<(Seat, GroupId, ResourceId), Belief>,
+    /// Starts of each group, by time: for ping-pong.
+    pub starts: BTreeMap<GroupId, Vec<Micros>>,
+    /// What operators were promised: a key such as `standby beta`, and what may be true of it.
+    pub promises: BTreeMap<String, Promise>,
+    /// Whether something changed that I1 looks at.
+    pub resources_moved: bool,
+    pub violation: Option<Violation>,
+}
+
+/// What the newest record must say of one intent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Promise {
+    /// Value and stamp of the last acknowledged command.
+    pub acknowledged: Option<(bool, Stamp)>,
+    /// Values of commands whose outcome is not known, which may come true at any time.
+    pub open: BTreeMap<RequestId, bool>,
+}
+
+impl Ghost {
+    /// Remembers the first broken promise; later ones are its consequences.
+    pub fn blame(&mut self, at: Micros, invariant: &'static str, detail: String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation { invariant, detail, at });
+        }
+    }
+
+    /// Drops what is too old to matter.
+    pub fn forget_old(&mut self) {
+        while self.records.len() > RECORDS_MAX {
+            self.records.pop_first();
+        }
+        while self.committed.len() > RECORDS_MAX {
+            self.committed.pop_first();
+        }
+        while self.votes.len() > RECORDS_MAX {
+            self.votes.pop_first();
+        }
+    }
+}
+
+/// Records that the observer remembers.
+const RECORDS_MAX: usize = 600;

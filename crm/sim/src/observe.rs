@@ -1,0 +1,185 @@
+//! Watches what nodes say, write and call, for the invariants.
+
+use crate::ghost::{Belief, Seen};
+use crate::invariants::{
+    a_commit_is_decisive, a_committed_change_is_in_every_later_committed_record,
+    an_acknowledged_change_stays, epochs_never_go_back,
+    nothing_starts_without_a_committed_grant_of_this_incarnation, one_coordinator_per_epoch,
+    resources_start_in_order_and_stop_in_reverse,
+};
+use crate::queue::Seat;
+use crate::world::World;
+use crm_core::id::{Epoch, NodeId, Stamp};
+use crm_core::operation::{Action, Operation};
+use crm_core::packet::{Message, Packet};
+use crm_core::record::Stored;
+use crm_core::rules::Rules;
+use std::sync::Arc;
+
+/// A node says something.
+pub(crate) fn packet<R: Rules>(world: &mut World<R>, seat: Seat, packet: &Packet) {
+    match &packet.message {
+        Message::Heartbeat(beat) => {
+            epochs_never_go_back(world, seat, beat.epoch);
+            on_disk(world, seat, beat.epoch, Some(beat.stamp), "a heartbeat");
+            if let Some(leading) = &beat.leading {
+                one_coordinator_per_epoch(world, seat, beat.epoch);
+                if let Some(stamp) = leading.committed {
+                    commit(world, seat, stamp, "its heartbeat");
+                }
+            }
+        }
+        Message::Vote { epoch, .. } => {
+            on_disk(world, seat, *epoch, None, "a vote");
+            one_vote_per_epoch(world, seat, *epoch, &packet.to);
+        }
+        Message::VoteRequest { epoch } => on_disk(world, seat, *epoch, None, "a request for votes"),
+        Message::Accepted { stamp, epoch, .. } => {
+            on_disk(world, seat, *epoch, Some(*stamp), "an acknowledgement");
+        }
+        Message::Propose { epoch, .. } => one_coordinator_per_epoch(world, seat, *epoch),
+        Message::Committed { stamp, .. } => commit(world, seat, *stamp, "a notice"),
+        _ => {}
+    }
+}
+
+/// AS1, R2, R9, H21: what is said was on the disk before.
+fn on_disk<R: Rules>(
+    world: &mut World<R>,
+    seat: Seat,
+    epoch: Epoch,
+    stamp: Option<Stamp>,
+    what: &str,
+) {
+    let machine = &world.machines[seat];
+    let durable = machine.disk.durable();
+    let had = stamp.is_none_or(|stamp| {
+        stamp == Stamp::default()
+            || durable.stamp() == stamp
+            || world.ghost.records.get(&stamp).is_none_or(|seen| seen.durable.contains(&seat))
+    });
+    if durable.epoch < epoch || !had {
+        let detail = format!(
+            "{} said epoch {epoch}{} in {what} while its disk held epoch {} record {}",
+            machine.id,
+            stamp.map(|s| format!(" record {s}")).unwrap_or_default(),
+            durable.epoch,
+            durable.stamp()
+        );
+        world.blame("what_is_said_is_on_the_disk", detail);
+    }
+}
+
+fn one_vote_per_epoch<R: Rules>(world: &mut World<R>, seat: Seat, epoch: Epoch, to: &NodeId) {
+    let voted = world.ghost.votes.entry((seat, epoch)).or_insert_with(|| to.clone());
+    if voted != to {
+        let detail = format!("{} voted for {voted} and for {to} in epoch {epoch}", world.machines[seat].id);
+        world.blame("one_vote_per_epoch", detail);
+    }
+}
+
+/// Somebody takes a stamp for committed.
+pub(crate) fn commit<R: Rules>(world: &mut World<R>, seat: Seat, stamp: Stamp, claim: &str) {
+    if world.ghost.committed.contains_key(&stamp) || stamp == Stamp::default() {
+        return;
+    }
+    let Some(seen) = world.ghost.records.get(&stamp) else {
+        let oldest = world.ghost.records.first_key_value().map(|(stamp, _)| *stamp);
+        if oldest.is_none_or(|oldest| oldest < stamp) {
+            let detail = format!("{} takes {stamp} for committed, which nobody wrote", world.machines[seat].id);
+            world.blame("a_commit_is_decisive", detail);
+        }
+        return;
+    };
+    let fingerprint = seen.fingerprint;
+    let grants = seen.record.grants.clone();
+    if !a_commit_is_decisive(world, seat, stamp, "a_commit_is_decisive", claim) {
+        return;
+    }
+    world.figures.commits += 1;
+    if let Some((_, before)) = world.newest_committed() {
+        let moved = grants
+            .iter()
+            .filter(|(group, grant)| before.owner(group).is_some_and(|owner| *owner != grant.owner))
+            .count();
+        world.figures.moves += moved as u64;
+    }
+    world.ghost.committed.insert(stamp, fingerprint);
+    a_committed_change_is_in_every_later_committed_record(world, stamp);
+    an_acknowledged_change_stays(world);
+}
+
+/// A node writes its store.
+pub(crate) fn write<R: Rules>(world: &mut World<R>, seat: Seat, stored: &Stored) {
+    let Some(record) = &stored.record else { return };
+    let stamp = record.stamp;
+    let fingerprint = record.fingerprint();
+    match world.ghost.records.get(&stamp) {
+        Some(seen) if seen.fingerprint != fingerprint => {
+            let detail = format!(
+                "{} writes another record {stamp} than the one known under this stamp: {:?} and {:?}",
+                world.machines[seat].id, record, seen.record
+            );
+            world.blame("a_stamp_names_one_record", detail);
+        }
+        Some(_) => {}
+        None => {
+            let record = Arc::new(record.clone());
+            let seen = Seen { record, fingerprint, durable: Default::default() };
+            world.ghost.records.insert(stamp, seen);
+        }
+    }
+}
+
+/// A write is through.
+pub(crate) fn durable<R: Rules>(world: &mut World<R>, seat: Seat) {
+    let stored = world.machines[seat].disk.durable();
+    let (stamp, epoch) = (stored.stamp(), stored.epoch);
+    if let Some(seen) = world.ghost.records.get_mut(&stamp) {
+        seen.durable.insert(seat);
+    }
+    epochs_never_go_back(world, seat, epoch);
+}
+
+/// A genuine packet reaches a daemon.
+pub(crate) fn delivery<R: Rules>(world: &mut World<R>, seat: Seat, packet: &Packet) {
+    let machine = &world.machines[seat];
+    let Some(daemon) = &machine.daemon else { return };
+    if packet.echo != Some(daemon.incarnation) {
+        return;
+    }
+    let stamp = match &packet.message {
+        Message::Committed { stamp, .. } => Some(*stamp),
+        Message::Heartbeat(beat) => beat.leading.as_ref().and_then(|leading| leading.committed),
+        _ => None,
+    };
+    if let Some(stamp) = stamp {
+        let told = world.ghost.told.entry((seat, machine.run)).or_default();
+        told.insert(stamp);
+        while told.len() > 100 {
+            told.pop_first();
+        }
+    }
+}
+
+/// A node calls an agent.
+pub(crate) fn call<R: Rules>(world: &mut World<R>, seat: Seat, operation: &Operation) {
+    let machine = &world.machines[seat];
+    let key = (operation.group.clone(), operation.resource.clone());
+    let open = machine.agents.children().values().any(|c| c.run == machine.run && c.key == key);
+    if open {
+        let detail = format!("{}: two calls of {}/{} are open", machine.id, key.0, key.1);
+        world.blame("one_call_of_a_resource_at_a_time", detail);
+    }
+    match operation.action {
+        Action::Start => {
+            resources_start_in_order_and_stop_in_reverse(world, seat, operation, true);
+            nothing_starts_without_a_committed_grant_of_this_incarnation(world, seat, operation);
+            let starts = world.ghost.starts.entry(key.0.clone()).or_default();
+            starts.push(world.now);
+        }
+        Action::Stop => resources_start_in_order_and_stop_in_reverse(world, seat, operation, false),
+        _ => return,
+    }
+    world.ghost.beliefs.insert((seat, key.0, key.1), Belief::Doubtful);
+}

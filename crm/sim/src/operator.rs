@@ -1,0 +1,146 @@
+//! Operators: give commands to any daemon, remember what they were promised (I5).
+
+use crate::faults::Wish;
+use crate::ghost::Promise;
+use crate::queue::Seat;
+use crate::world::World;
+use crm_core::Input;
+use crm_core::id::{GroupId, NodeId, RequestId};
+use crm_core::operator::{Command, Outcome};
+use crm_core::rules::Rules;
+use std::collections::BTreeMap;
+
+/// What operators wait for.
+#[derive(Debug, Default)]
+pub struct Operator {
+    next: u64,
+    open: BTreeMap<RequestId, Open>,
+    /// The last answers, newest last, for people.
+    pub answers: Vec<(RequestId, Outcome)>,
+}
+
+#[derive(Clone, Debug)]
+struct Open {
+    seat: Seat,
+    run: u32,
+    promise: Option<(String, bool)>,
+}
+
+impl Operator {
+    /// The answer to a request, if there is one.
+    #[must_use]
+    pub fn answer(&self, request: RequestId) -> Option<&Outcome> {
+        self.answers.iter().rev().find(|(id, _)| *id == request).map(|(_, outcome)| outcome)
+    }
+}
+
+impl<R: Rules> World<R> {
+    pub(crate) fn operator_acts(&mut self, act: usize) {
+        if self.healed {
+            return;
+        }
+        if let Some(act) = self.plan.acts.get(act).cloned() {
+            self.wish(act.seat, act.wish);
+        }
+    }
+
+    /// Gives a command to the daemon of a machine; `None` where there is no daemon to talk to.
+    pub(crate) fn wish(&mut self, seat: Seat, wish: Wish) -> Option<RequestId> {
+        if self.machines[seat].daemon.is_none() {
+            return None;
+        }
+        self.operator.next += 1;
+        let request = RequestId(self.operator.next);
+        let Some(command) = self.command(wish) else {
+            self.give(seat, Input::StatusWanted { request });
+            return Some(request);
+        };
+        let promise = promise(&command);
+        if let Some((key, value)) = &promise {
+            let entry = self.ghost.promises.entry(key.clone()).or_insert_with(Promise::default);
+            entry.open.insert(request, *value);
+        }
+        let run = self.machines[seat].run;
+        self.operator.open.insert(request, Open { seat, run, promise });
+        self.trace.note(&[13, seat as u64, self.now]);
+        let id = self.machines[seat].id.clone();
+        self.trace.line(self.now, id.as_str(), "operator", format_args!("{request}: {wish:?}"));
+        self.give(seat, Input::Operator { request, command });
+        Some(request)
+    }
+
+    fn command(&self, wish: Wish) -> Option<Command> {
+        let group = |number: usize| GroupId::new(self.plan.layout.groups[number].name);
+        let node = |seat: Seat| NodeId::new(self.plan.layout.nodes[seat]);
+        Some(match wish {
+            Wish::Start { group: g } => Command::Start { group: group(g) },
+            Wish::Stop { group: g } => Command::Stop { group: group(g) },
+            Wish::Restart { group: g } => Command::Restart { group: group(g) },
+            Wish::Migrate { group: g, to } => Command::Migrate { group: group(g), to: to.map(node) },
+            Wish::Standby { node: n } => Command::Standby { node: node(n) },
+            Wish::Online { node: n } => Command::Online { node: node(n) },
+            Wish::Maintenance { on } => Command::Maintenance { on, lasts: None },
+            Wish::Clear => Command::Clear { group: None, node: None },
+            Wish::Fence { node: n } => Command::Fence { node: node(n) },
+            Wish::Apply { revision } => {
+                Command::Apply { text: self.plan.layout.text_of_revision(revision), base: None }
+            }
+            Wish::StopCluster => Command::StopCluster,
+            Wish::StartCluster => Command::StartCluster,
+            Wish::Status => return None,
+        })
+    }
+
+    pub(crate) fn answered(&mut self, seat: Seat, request: RequestId, outcome: Outcome) {
+        let Some(open) = self.operator.open.get(&request).cloned() else { return };
+        if open.seat != seat || open.run != self.machines[seat].run {
+            return;
+        }
+        self.operator.open.remove(&request);
+        let id = self.machines[seat].id.clone();
+        self.trace.line(self.now, id.as_str(), "answers", format_args!("{request}: {outcome:?}"));
+        if let Outcome::Done { stamp, .. } = &outcome {
+            self.figures.acknowledged += 1;
+            let claimed = *stamp;
+            crate::observe::commit(self, seat, claimed, "an answer to an operator");
+        }
+        if let Some((key, value)) = open.promise
+            && let Some(promise) = self.ghost.promises.get_mut(&key)
+        {
+            match &outcome {
+                Outcome::Done { stamp, .. } => {
+                    promise.open.remove(&request);
+                    if promise.acknowledged.is_none_or(|(_, before)| before <= *stamp) {
+                        promise.acknowledged = Some((value, *stamp));
+                    }
+                }
+                Outcome::Refused { .. } | Outcome::NoQuorum { .. } => {
+                    promise.open.remove(&request);
+                }
+                // It may come true at any time.
+                Outcome::Unknown { .. } => {}
+            }
+        }
+        if self.operator.answers.len() == ANSWERS_MAX {
+            self.operator.answers.remove(0);
+        }
+        self.operator.answers.push((request, outcome));
+    }
+}
+
+/// Which lasting intent a command sets, and to what.
+fn promise(command: &Command) -> Option<(String, bool)> {
+    Some(match command {
+        Command::Stop { group } => (format!("stopped {group}"), true),
+        Command::Start { group } => (format!("stopped {group}"), false),
+        Command::Standby { node } => (format!("standby {node}"), true),
+        Command::Online { node } => (format!("standby {node}"), false),
+        Command::StopCluster => ("cluster stopped".to_owned(), true),
+        Command::StartCluster => ("cluster stopped".to_owned(), false),
+        Command::Maintenance { on, lasts: None } => ("maintenance".to_owned(), *on),
+        _ => return None,
+    })
+}
+
+/// Answers that operators remember.
+const ANSWERS_MAX: usize = 64;
