@@ -136,8 +136,15 @@ impl Agents {
             _ => {}
         }
         self.next += 1;
-        let child =
-            Child { run, op: operation.op, key, action, outcome, timed_out: false, cancelled: false };
+        let child = Child {
+            run,
+            op: operation.op,
+            key,
+            action,
+            outcome,
+            timed_out: false,
+            cancelled: false,
+        };
         self.children.insert(self.next, child);
         Course {
             child: self.next,
@@ -166,7 +173,12 @@ impl Agents {
     }
 
     /// A call ends, by itself or killed; its effect is decided now.
-    pub fn end(&mut self, random: &mut Random, child: u64, killed: bool) -> Option<(Child, OpResult)> {
+    pub fn end(
+        &mut self,
+        random: &mut Random,
+        child: u64,
+        killed: bool,
+    ) -> Option<(Child, OpResult)> {
         let child = self.children.remove(&child)?;
         let before = self.state(&child.key);
         let mut outcome = child.outcome;
@@ -177,7 +189,9 @@ impl Agents {
         let after = match child.action {
             Action::Start if done => State::Running,
             Action::Start if before == State::Running => before,
-            Action::Start if killed => any(random, [State::Stopped, State::Partial, State::Running]),
+            Action::Start if killed => {
+                any(random, [State::Stopped, State::Partial, State::Running])
+            }
             Action::Start => any(random, [State::Stopped, State::Partial, State::Partial]),
             Action::Stop if done => State::Stopped,
             Action::Stop if before == State::Stopped => before,

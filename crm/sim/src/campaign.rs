@@ -75,7 +75,9 @@ pub fn campaign(order: &Campaign, runner: &Runner) -> Result<Totals, String> {
                         return;
                     }
                     let layouts = order.layouts.len() as u64;
-                    let Some(layout) = order.layouts.get((number % layouts) as usize) else { return };
+                    let Some(layout) = order.layouts.get((number % layouts) as usize) else {
+                        return;
+                    };
                     let plan = Plan::draw(order.from + number / layouts, *layout, order.profile);
                     let verdict = (runner.run)(&plan, Keep::Nothing);
                     let failed = verdict.as_ref().map_or(true, |v| v.violation.is_some());
@@ -83,7 +85,10 @@ pub fn campaign(order: &Campaign, runner: &Runner) -> Result<Totals, String> {
                         stop.store(true, Ordering::Relaxed);
                     }
                     if let Ok(mut totals) = totals.lock() {
-                        totals.0.take(order, plan, verdict).unwrap_or_else(|error| totals.1 = Some(error));
+                        totals
+                            .0
+                            .take(order, plan, verdict)
+                            .unwrap_or_else(|error| totals.1 = Some(error));
                     }
                 }
             });
@@ -95,7 +100,12 @@ pub fn campaign(order: &Campaign, runner: &Runner) -> Result<Totals, String> {
 }
 
 impl Totals {
-    fn take(&mut self, order: &Campaign, plan: Plan, verdict: Result<Verdict, String>) -> Result<(), String> {
+    fn take(
+        &mut self,
+        order: &Campaign,
+        plan: Plan,
+        verdict: Result<Verdict, String>,
+    ) -> Result<(), String> {
         let verdict = verdict?;
         self.runs += 1;
         let (all, one) = (&mut self.figures, verdict.figures);

@@ -3,8 +3,8 @@
 use crate::clock::{MILLI, SECOND};
 use crate::faults::Trigger;
 use crate::invariants;
-use crate::observe;
 use crate::machine::Daemon;
+use crate::observe;
 use crate::queue::{Datagram, Happening, Origin, Seat};
 use crate::world::World;
 use crm_core::event::Severity;

@@ -21,37 +21,81 @@ pub enum Kind {
     Weather(Weather),
     Cut(Vec<Path>),
     /// Packets on this path wait, and come all at once when the fault ends.
-    Hold { from: Seat, to: Seat },
+    Hold {
+        from: Seat,
+        to: Seat,
+    },
     /// The machine loses power, and boots when the fault ends.
-    Crash { seat: Seat },
+    Crash {
+        seat: Seat,
+    },
     /// Every machine loses power at once.
     Blackout,
     /// Only the daemon dies; resources and open calls go on. Restarted when the fault ends.
-    DaemonCrash { seat: Seat },
+    DaemonCrash {
+        seat: Seat,
+    },
     /// The package is upgraded: stopped with `Keep`, started when the fault ends.
-    Upgrade { seat: Seat },
+    Upgrade {
+        seat: Seat,
+    },
     /// The machine is shut down in order, and booted when the fault ends.
-    Leave { seat: Seat },
+    Leave {
+        seat: Seat,
+    },
     /// The daemon gets nothing; its clock goes on.
-    Freeze { seat: Seat },
-    SlowDisk { seat: Seat, slowness: Micros },
-    BrokenDisk { seat: Seat },
-    Agents { seat: Seat, mood: Mood },
+    Freeze {
+        seat: Seat,
+    },
+    SlowDisk {
+        seat: Seat,
+        slowness: Micros,
+    },
+    BrokenDisk {
+        seat: Seat,
+    },
+    Agents {
+        seat: Seat,
+        mood: Mood,
+    },
     /// A running resource dies; the kernel tells the daemon, or nobody does.
-    Death { seat: Seat, which: usize, told: bool },
+    Death {
+        seat: Seat,
+        which: usize,
+        told: bool,
+    },
     /// The kernel tells of a change that is none.
-    Rumour { seat: Seat, which: usize },
-    Device { target: Seat, device: Device },
+    Rumour {
+        seat: Seat,
+        which: usize,
+    },
+    Device {
+        target: Seat,
+        device: Device,
+    },
     /// A machine that is switched off boots again within milliseconds.
-    BootsFast { seat: Seat },
+    BootsFast {
+        seat: Seat,
+    },
     /// Recorded packets are sent again, `count` of them.
-    Replay { to: Seat, count: u32, rare: bool },
+    Replay {
+        to: Seat,
+        count: u32,
+        rare: bool,
+    },
     /// Packets of somebody without this cluster's key, or of another cluster.
-    Forge { to: Seat, count: u32 },
+    Forge {
+        to: Seat,
+        count: u32,
+    },
     /// The tie-break address does not answer.
     PingsFail,
     /// Once, when something particular happens while the fault lasts.
-    When { trigger: Trigger, skip: u32, blow: Blow },
+    When {
+        trigger: Trigger,
+        skip: u32,
+        blow: Blow,
+    },
 }
 
 /// Moments at which things go wrong most easily.
@@ -74,13 +118,27 @@ pub enum Trigger {
 /// What goes wrong at such a moment, to the machine that it happens to or to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blow {
-    Crash { other: bool, back_after: Micros },
-    DaemonCrash { other: bool, back_after: Micros },
-    Freeze { other: bool, lasts: Micros },
+    Crash {
+        other: bool,
+        back_after: Micros,
+    },
+    DaemonCrash {
+        other: bool,
+        back_after: Micros,
+    },
+    Freeze {
+        other: bool,
+        lasts: Micros,
+    },
     /// Nothing gets out of it, or nothing gets in or out.
-    Isolate { one_way: bool, lasts: Micros },
+    Isolate {
+        one_way: bool,
+        lasts: Micros,
+    },
     /// What it sends is held back.
-    Hold { lasts: Micros },
+    Hold {
+        lasts: Micros,
+    },
 }
 
 impl Kind {

@@ -75,7 +75,8 @@ impl Devices {
                 Course { executes: Some(executes), reports: answer(random, executes), off: true }
             }
             Device::Slow => {
-                let executes = now + random.between(timeout.as_micros() / 4, timeout.as_micros() / 2);
+                let executes =
+                    now + random.between(timeout.as_micros() / 4, timeout.as_micros() / 2);
                 let reports = executes + random.below(timeout.as_micros() / 3);
                 Course { executes: Some(executes), reports, off: true }
             }
@@ -138,8 +139,7 @@ mod tests {
             for _ in 0..50 {
                 let mut devices = Devices::default();
                 devices.moods.insert(1, device);
-                let (_, course) =
-                    devices.take(7, &mut random, 0, 1, FenceId(1), 1, Span::secs(10));
+                let (_, course) = devices.take(7, &mut random, 0, 1, FenceId(1), 1, Span::secs(10));
                 if course.off {
                     assert!(course.executes.is_some_and(|at| at > 7 && at <= course.reports));
                 }

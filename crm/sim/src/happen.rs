@@ -4,8 +4,8 @@ use crate::clock::{MILLI, SECOND};
 use crate::faults::Trigger;
 use crate::ghost::Belief;
 use crate::invariants;
-use crate::observe;
 use crate::machine::Mail;
+use crate::observe;
 use crate::queue::{Datagram, Happening, Origin, Seat};
 use crate::world::World;
 use crm_core::id::LinkId;
@@ -43,7 +43,9 @@ impl<R: Rules> World<R> {
                 observe::durable(self, seat);
                 self.give(seat, Input::Written { write });
             }
-            Happening::ChildEnds { seat, boot, child, killed } => self.child_ends(seat, boot, child, killed),
+            Happening::ChildEnds { seat, boot, child, killed } => {
+                self.child_ends(seat, boot, child, killed)
+            }
             Happening::ChildTimesOut { seat, boot, child } => {
                 let machine = &mut self.machines[seat];
                 if machine.boot == boot && machine.powered && machine.agents.mark_timed_out(child) {
@@ -176,7 +178,8 @@ impl<R: Rules> World<R> {
         if machine.boot != boot || !machine.powered {
             return;
         }
-        let Some((child, result)) = machine.agents.end(&mut self.random.agents, child, killed) else {
+        let Some((child, result)) = machine.agents.end(&mut self.random.agents, child, killed)
+        else {
             return;
         };
         self.ghost.resources_moved = true;
@@ -188,7 +191,11 @@ impl<R: Rules> World<R> {
                 self.now,
                 machine.id.as_str(),
                 "ended",
-                format_args!("{} {group}/{resource}: {:?}, is {state:?}", child.action.as_str(), result.outcome),
+                format_args!(
+                    "{} {group}/{resource}: {:?}, is {state:?}",
+                    child.action.as_str(),
+                    result.outcome
+                ),
             );
         }
         if machine.run != child.run || machine.daemon.is_none() {

@@ -118,7 +118,10 @@ pub(crate) fn nothing_starts_without_a_committed_grant_of_this_incarnation<R: Ru
     } else if banned {
         world.blame("a_banned_replica_is_never_started", format!("{about}: banned in {stamp}"));
     } else if !leads && !told && !alone {
-        world.blame(NAME, format!("{about}: this incarnation was never told that {stamp} is committed"));
+        world.blame(
+            NAME,
+            format!("{about}: this incarnation was never told that {stamp} is committed"),
+        );
     } else {
         a_commit_is_decisive(world, seat, stamp, NAME, &about);
     }
@@ -167,14 +170,18 @@ pub(crate) fn a_committed_change_is_in_every_later_committed_record<R: Rules>(
 ) {
     const NAME: &str = "a_committed_change_is_in_every_later_committed_record";
     let before = world.ghost.committed.range(..stamp).next_back().map(|(s, f)| (*s, *f));
-    let after = world.ghost.committed.range(stamp..).find(|(s, _)| **s != stamp).map(|(s, f)| (*s, *f));
+    let after =
+        world.ghost.committed.range(stamp..).find(|(s, _)| **s != stamp).map(|(s, f)| (*s, *f));
     let own = world.ghost.committed.get(&stamp).map(|f| (stamp, *f));
     let pairs = [(before, own), (own, after)];
     for (earlier, later) in pairs {
         let (Some(earlier), Some(later)) = (earlier, later) else { continue };
         let Some(seen) = world.ghost.records.get(&later.0) else { continue };
         if !seen.record.descends_from(earlier) {
-            let detail = format!("{} is committed, and {} after it does not descend from it", earlier.0, later.0);
+            let detail = format!(
+                "{} is committed, and {} after it does not descend from it",
+                earlier.0, later.0
+            );
             world.blame(NAME, detail);
             return;
         }
@@ -252,10 +259,11 @@ pub(crate) fn no_replayed_packet_changes_state<R: Rules>(
         && before.coordinator == after.coordinator
         && before.quorum == after.quorum
         && before.groups == after.groups
-        && before.nodes.iter().map(|n| (n.state, n.incarnation)).eq(after
+        && before
             .nodes
             .iter()
-            .map(|n| (n.state, n.incarnation)));
+            .map(|n| (n.state, n.incarnation))
+            .eq(after.nodes.iter().map(|n| (n.state, n.incarnation)));
     let loud = outputs.iter().find(|output| match output {
         Output::Send { packet, .. } => {
             !matches!(packet.message, Message::Hello | Message::Heartbeat(_))
@@ -267,7 +275,8 @@ pub(crate) fn no_replayed_packet_changes_state<R: Rules>(
         return;
     }
     let node = world.machines[seat].id.clone();
-    let what = loud.map_or_else(|| "its state changed".to_owned(), |o| format!("it answered {o:?}"));
+    let what =
+        loud.map_or_else(|| "its state changed".to_owned(), |o| format!("it answered {o:?}"));
     let detail = format!("{node} took a replayed packet: {what}; the packet: {packet:.300}");
     world.blame("no_replayed_packet_changes_state", detail);
 }

@@ -38,10 +38,18 @@ const DB: Shape = Shape {
     resources: &["disk", "mysql", "address"],
     stateless: false,
 };
-const FILES: Shape =
-    Shape { name: "files", prefer: &["beta", "alpha"], resources: &["mount", "nfs"], stateless: false };
-const WEB: Shape =
-    Shape { name: "web", prefer: &["beta", "alpha"], resources: &["vip", "proxy"], stateless: true };
+const FILES: Shape = Shape {
+    name: "files",
+    prefer: &["beta", "alpha"],
+    resources: &["mount", "nfs"],
+    stateless: false,
+};
+const WEB: Shape = Shape {
+    name: "web",
+    prefer: &["beta", "alpha"],
+    resources: &["vip", "proxy"],
+    stateless: true,
+};
 
 /// Every layout that `crm-sim` runs when none is named.
 pub const LAYOUTS: &[Layout] = &[
@@ -197,7 +205,11 @@ impl Layout {
                 })
                 .collect(),
             witness: self.witness.then(|| WitnessSpec { address: "w".to_owned() }),
-            timing: Timing { initdead: Span::secs(5), watchdog: Span::secs(4), ..Timing::default() },
+            timing: Timing {
+                initdead: Span::secs(5),
+                watchdog: Span::secs(4),
+                ..Timing::default()
+            },
             fencing: if self.device {
                 Fencing::Devices { devices, delay: Span::secs(12) }
             } else {

@@ -110,12 +110,18 @@ impl<R: Rules> World<R> {
                         Some(lacking) => lacking,
                         None if !tidy => {
                             let last = self.operator.answers.last();
-                            self.blame("an_operator_is_answered_within_bounds", format!("{last:?}"));
+                            self.blame(
+                                "an_operator_is_answered_within_bounds",
+                                format!("{last:?}"),
+                            );
                             return;
                         }
                         None => {
                             let voters = self.newest_committed().map(|(_, r)| r.voters.clone());
-                            self.blame("every_node_votes_again_within_bounds", format!("{voters:?}"));
+                            self.blame(
+                                "every_node_votes_again_within_bounds",
+                                format!("{voters:?}"),
+                            );
                             return;
                         }
                     };

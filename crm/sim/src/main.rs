@@ -79,9 +79,9 @@ fn work(arguments: &Arguments) -> Result<bool, String> {
     let profile = arguments.profile.as_deref().map(profile).transpose()?;
     let runner = match arguments.broken.as_deref() {
         None => Runner::of::<Sound>(None),
-        Some(name) => Broken::find(name).map(|rule| rule.runner).ok_or_else(|| {
-            format!("no rule is called `{name}`\nhint: crm-sim --list-broken")
-        })?,
+        Some(name) => Broken::find(name)
+            .map(|rule| rule.runner)
+            .ok_or_else(|| format!("no rule is called `{name}`\nhint: crm-sim --list-broken"))?,
     };
     if let Some(seed) = arguments.trace {
         let layouts = chosen(arguments)?;

@@ -90,7 +90,12 @@ impl Network {
     }
 
     /// Sends a datagram; returns when it arrives, as often as it does.
-    pub fn send(&mut self, now: Micros, mut datagram: Datagram, rare: bool) -> Vec<(Micros, Datagram)> {
+    pub fn send(
+        &mut self,
+        now: Micros,
+        mut datagram: Datagram,
+        rare: bool,
+    ) -> Vec<(Micros, Datagram)> {
         self.counters.sent += 1;
         let ring = &mut self.recorded[usize::from(rare)];
         if ring.len() == RECORDED_MAX {
@@ -235,9 +240,15 @@ mod tests {
     #[test]
     fn weather_loses_doubles_and_damages() {
         let mut network = Network::new(Random::new(2));
-        let storm = Weather { loss_per_mille: 300, duplicate_per_mille: 300, damage_per_mille: 300, ..Weather::FAIR };
+        let storm = Weather {
+            loss_per_mille: 300,
+            duplicate_per_mille: 300,
+            damage_per_mille: 300,
+            ..Weather::FAIR
+        };
         network.blow(4, storm);
-        let arrived: Vec<_> = (0..1000).flat_map(|_| network.send(0, datagram(0, 1, 0), false)).collect();
+        let arrived: Vec<_> =
+            (0..1000).flat_map(|_| network.send(0, datagram(0, 1, 0), false)).collect();
         let damaged = arrived.iter().filter(|(_, d)| d.damaged).count();
         assert!((600..1000).contains(&arrived.len()), "{}", arrived.len());
         assert!(damaged > 150, "{damaged}");

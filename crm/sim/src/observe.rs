@@ -73,7 +73,8 @@ fn on_disk<R: Rules>(
 fn one_vote_per_epoch<R: Rules>(world: &mut World<R>, seat: Seat, epoch: Epoch, to: &NodeId) {
     let voted = world.ghost.votes.entry((seat, epoch)).or_insert_with(|| to.clone());
     if voted != to {
-        let detail = format!("{} voted for {voted} and for {to} in epoch {epoch}", world.machines[seat].id);
+        let detail =
+            format!("{} voted for {voted} and for {to} in epoch {epoch}", world.machines[seat].id);
         world.blame("one_vote_per_epoch", detail);
     }
 }
@@ -86,7 +87,10 @@ pub(crate) fn commit<R: Rules>(world: &mut World<R>, seat: Seat, stamp: Stamp, c
     let Some(seen) = world.ghost.records.get(&stamp) else {
         let oldest = world.ghost.records.first_key_value().map(|(stamp, _)| *stamp);
         if oldest.is_none_or(|oldest| oldest < stamp) {
-            let detail = format!("{} takes {stamp} for committed, which nobody wrote", world.machines[seat].id);
+            let detail = format!(
+                "{} takes {stamp} for committed, which nobody wrote",
+                world.machines[seat].id
+            );
             world.blame("a_commit_is_decisive", detail);
         }
         return;

@@ -76,7 +76,9 @@ impl<R: Rules> World<R> {
             Wish::Start { group: g } => Command::Start { group: group(g) },
             Wish::Stop { group: g } => Command::Stop { group: group(g) },
             Wish::Restart { group: g } => Command::Restart { group: group(g) },
-            Wish::Migrate { group: g, to } => Command::Migrate { group: group(g), to: to.map(node) },
+            Wish::Migrate { group: g, to } => {
+                Command::Migrate { group: group(g), to: to.map(node) }
+            }
             Wish::Standby { node: n } => Command::Standby { node: node(n) },
             Wish::Online { node: n } => Command::Online { node: node(n) },
             Wish::Maintenance { on } => Command::Maintenance { on, lasts: None },

@@ -94,7 +94,8 @@ impl Plan {
         });
         let machines = layout.machines().len();
         let heals = START + random.spread(20 * SECOND, 120 * SECOND);
-        let mut drawing = Drawing { random: random.fork("faults"), layout, machines, profile, heals };
+        let mut drawing =
+            Drawing { random: random.fork("faults"), layout, machines, profile, heals };
         let mut faults = Vec::new();
         if profile != Profile::Calm {
             for _ in 0..drawing.random.between(1, 12) {
@@ -112,7 +113,9 @@ impl Plan {
         }
         let begin = match random.below(8) {
             0 => Begin::Joined,
-            1 | 2 if layout.nodes.len() > 1 => Begin::Banned { node: random.index(layout.nodes.len()) },
+            1 | 2 if layout.nodes.len() > 1 => {
+                Begin::Banned { node: random.index(layout.nodes.len()) }
+            }
             _ => Begin::Founded,
         };
         let survives = layout.survives_one && random.chance(600);
@@ -203,9 +206,9 @@ impl Drawing {
             }),
             1 => Kind::Cut(vec![Path { from: a, to: b, link }]),
             2 | 3 => Kind::Cut(both(a, b, link)),
-            4 | 5 => {
-                Kind::Cut((0..self.machines).filter(|c| *c != a).flat_map(|c| both(a, c, link)).collect())
-            }
+            4 | 5 => Kind::Cut(
+                (0..self.machines).filter(|c| *c != a).flat_map(|c| both(a, c, link)).collect(),
+            ),
             _ => Kind::Hold { from: a, to: b },
         }
     }
@@ -223,7 +226,9 @@ impl Drawing {
                 let mood = match self.random.below(4) {
                     0 => Mood { fail_per_mille: rate, ..Mood::default() },
                     1 => Mood { hang_per_mille: rate, ..Mood::default() },
-                    2 => Mood { slowness: self.random.spread(SECOND, 9 * SECOND), ..Mood::default() },
+                    2 => {
+                        Mood { slowness: self.random.spread(SECOND, 9 * SECOND), ..Mood::default() }
+                    }
                     _ => Mood {
                         slowness: 5 * SECOND,
                         kill_slowness: self.random.spread(100 * MILLI, 15 * SECOND),
@@ -251,7 +256,12 @@ impl Drawing {
     fn moment(&mut self) -> Kind {
         let trigger = match self.profile {
             Profile::Fencing => {
-                let all = [Trigger::FenceAsked, Trigger::FenceExecuted, Trigger::FenceReported, Trigger::Stands];
+                let all = [
+                    Trigger::FenceAsked,
+                    Trigger::FenceExecuted,
+                    Trigger::FenceReported,
+                    Trigger::Stands,
+                ];
                 all[self.random.index(all.len())]
             }
             Profile::Agents => {

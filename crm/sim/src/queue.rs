@@ -35,29 +35,82 @@ pub struct Datagram {
 #[derive(Clone, Debug)]
 pub enum Happening {
     /// A node's own deadline.
-    Wake { seat: Seat, run: u32 },
+    Wake {
+        seat: Seat,
+        run: u32,
+    },
     Arrives(Datagram),
-    Synced { seat: Seat, run: u32, write: WriteId, failed: bool },
+    Synced {
+        seat: Seat,
+        run: u32,
+        write: WriteId,
+        failed: bool,
+    },
     /// A child of a daemon ends: by itself, or because it was killed.
-    ChildEnds { seat: Seat, boot: u32, child: u64, killed: bool },
+    ChildEnds {
+        seat: Seat,
+        boot: u32,
+        child: u64,
+        killed: bool,
+    },
     /// A child's time is over: the shell kills it.
-    ChildTimesOut { seat: Seat, boot: u32, child: u64 },
+    ChildTimesOut {
+        seat: Seat,
+        boot: u32,
+        child: u64,
+    },
     /// The kernel's notification of a change reaches the daemon.
-    Changed { seat: Seat, boot: u32, group: GroupId, resource: ResourceId },
-    FenceExecutes { order: u64 },
-    FenceReports { order: u64, off: bool },
-    PingEnds { seat: Seat, run: u32, answered: bool },
-    WatchdogBites { seat: Seat, boot: u32 },
-    PowerOn { seat: Seat },
-    DaemonStarts { seat: Seat, boot: u32 },
-    DaemonDies { seat: Seat, run: u32 },
-    Thaws { seat: Seat },
+    Changed {
+        seat: Seat,
+        boot: u32,
+        group: GroupId,
+        resource: ResourceId,
+    },
+    FenceExecutes {
+        order: u64,
+    },
+    FenceReports {
+        order: u64,
+        off: bool,
+    },
+    PingEnds {
+        seat: Seat,
+        run: u32,
+        answered: bool,
+    },
+    WatchdogBites {
+        seat: Seat,
+        boot: u32,
+    },
+    PowerOn {
+        seat: Seat,
+    },
+    DaemonStarts {
+        seat: Seat,
+        boot: u32,
+    },
+    DaemonDies {
+        seat: Seat,
+        run: u32,
+    },
+    Thaws {
+        seat: Seat,
+    },
     /// The fault, operator or step of the plan with this number.
-    Strikes { fault: usize },
-    FaultEnds { fault: usize },
-    OperatorActs { act: usize },
+    Strikes {
+        fault: usize,
+    },
+    FaultEnds {
+        fault: usize,
+    },
+    OperatorActs {
+        act: usize,
+    },
     /// Packets held back on a path are let go.
-    LetGo { from: Seat, to: Seat },
+    LetGo {
+        from: Seat,
+        to: Seat,
+    },
     /// Everything heals now.
     Heals,
     /// The operator looks whether the healed cluster needs a hand.
@@ -67,7 +120,6 @@ pub enum Happening {
     /// A regular look at sizes.
     Weighs,
 }
-
 
 #[derive(Debug)]
 struct Entry {

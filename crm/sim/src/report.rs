@@ -14,8 +14,13 @@ pub fn figures(totals: &Totals, took: f64) -> String {
     let mut text = String::new();
     let faults: Vec<String> = f.faults.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
     let _ = writeln!(text, "seeds run        {}", totals.runs);
-    let _ = writeln!(text, "simulated hours  {hours:.1} ({:.2} an hour of work each second)", hours / took);
-    let _ = writeln!(text, "events           {} ({:.0} a second)", f.events, f.events as f64 / took);
+    let _ = writeln!(
+        text,
+        "simulated hours  {hours:.1} ({:.2} an hour of work each second)",
+        hours / took
+    );
+    let _ =
+        writeln!(text, "events           {} ({:.0} a second)", f.events, f.events as f64 / took);
     let _ = writeln!(text, "datagrams        {}", f.datagrams);
     let _ = writeln!(
         text,
@@ -100,7 +105,9 @@ pub fn whole(plan: &Plan, verdict: &Verdict) -> String {
         let _ = writeln!(text, "{line}");
     }
     let _ = match &verdict.violation {
-        Some(violation) => writeln!(text, "VIOLATION {}: {}", violation.invariant, violation.detail),
+        Some(violation) => {
+            writeln!(text, "VIOLATION {}: {}", violation.invariant, violation.detail)
+        }
         None => writeln!(text, "every promise was kept"),
     };
     text
@@ -121,7 +128,12 @@ pub fn describe(plan: &Plan) -> String {
         plan.last_blow
     );
     for Fault { at, lasts, kind } in &plan.faults {
-        let _ = writeln!(text, "  {:>8.3} for {:>7.3}  {kind:?}", *at as f64 / 1e6, *lasts as f64 / 1e6);
+        let _ = writeln!(
+            text,
+            "  {:>8.3} for {:>7.3}  {kind:?}",
+            *at as f64 / 1e6,
+            *lasts as f64 / 1e6
+        );
     }
     for Act { at, seat, wish } in &plan.acts {
         let _ = writeln!(text, "  {:>8.3} operator at seat {seat}: {wish:?}", *at as f64 / 1e6);

@@ -55,7 +55,8 @@ fn simpler(plan: &Plan) -> Vec<Plan> {
     if plan.last_blow.is_some() {
         all.push(Plan { last_blow: None, ..plan.clone() });
     }
-    let last = plan.faults.iter().map(|f| f.at + f.lasts).chain(plan.acts.iter().map(|a| a.at)).max();
+    let last =
+        plan.faults.iter().map(|f| f.at + f.lasts).chain(plan.acts.iter().map(|a| a.at)).max();
     let ends = last.unwrap_or(0) + SECOND;
     if ends < plan.heals {
         all.push(Plan { heals: ends, ..plan.clone() });

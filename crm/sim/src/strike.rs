@@ -161,7 +161,8 @@ impl<R: Rules> World<R> {
         let from = (to + 1) % self.machines.len();
         let random = &mut self.random.attacker;
         let other_cluster = random.chance(500);
-        let keys = if other_cluster { Ok(self.keys.clone()) } else { new_keys(random).map(|k| k.1) };
+        let keys =
+            if other_cluster { Ok(self.keys.clone()) } else { new_keys(random).map(|k| k.1) };
         let name = if other_cluster { "another" } else { self.cluster.name.as_str() };
         let incarnation = Incarnation(random.next_u128());
         let Ok(keys) = keys else { return };
@@ -215,7 +216,12 @@ impl<R: Rules> World<R> {
 
     fn strike_blow(&mut self, number: usize, seat: Seat, blow: Blow) {
         let machines = self.machines.len();
-        self.trace.line(self.now, "*", "blow", format_args!("{blow:?} at {}", self.machines[seat].id));
+        self.trace.line(
+            self.now,
+            "*",
+            "blow",
+            format_args!("{blow:?} at {}", self.machines[seat].id),
+        );
         let mut whom = |other: bool| {
             if !other || machines < 2 {
                 return seat;

@@ -45,7 +45,8 @@ impl Trace {
     /// Takes numbers into the digest: cheap, always done.
     pub fn note(&mut self, numbers: &[u64]) {
         for number in numbers {
-            self.digest = (self.digest ^ number).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
+            self.digest =
+                (self.digest ^ number).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
         }
     }
 
