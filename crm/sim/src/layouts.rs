@@ -1,12 +1,8 @@
 //! Named clusters to rehearse. Each is a configuration text, as an admin would write it.
 
-use crm_core::id::{GroupId, NodeId, ResourceId};
-use crm_core::model::{
-    AgentClass, AgentRef, Cluster, Failback, FenceDevice, Fencing, Group, NodeSpec, OnFail,
-    Resource, RestartPolicy, Timeouts, Timing, WITNESS, WitnessSpec,
-};
-use crm_core::time::Span;
-use std::collections::BTreeMap;
+use crm_core::id::NodeId;
+use crm_core::model::{Cluster, WITNESS};
+use std::fmt::Write;
 
 /// A cluster by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,103 +168,75 @@ impl Layout {
     /// The same configuration, edited harmlessly: what an operator applies.
     #[must_use]
     pub fn text_of_revision(&self, revision: u64) -> String {
-        let mut cluster = self.cluster();
-        for group in &mut cluster.groups {
-            group.restart.count = 3 + (revision % 4) as u32;
+        let mut text = format!("cluster: {NAME}\nnodes:\n");
+        for (seat, node) in self.nodes.iter().enumerate() {
+            let watchdog = if self.watchdog { ", watchdog: /dev/watchdog" } else { "" };
+            let _ = writeln!(
+                text,
+                "  {node}: {{links: [10.0.0.{n}, 10.0.1.{n}]{watchdog}}}",
+                n = seat + 1
+            );
         }
-        serde_json::to_string(&cluster).unwrap_or_default()
-    }
-
-    fn cluster(&self) -> Cluster {
-        let devices: BTreeMap<_, _> = self
-            .nodes
-            .iter()
-            .map(|node| {
-                let device = FenceDevice {
-                    agent: "fence_ipmilan".to_owned(),
-                    params: BTreeMap::new(),
-                    timeout: Span::secs(10),
-                };
-                (NodeId::new(node), vec![device])
-            })
-            .collect();
-        Cluster {
-            name: "rehearsal".to_owned(),
-            nodes: self
-                .nodes
-                .iter()
-                .map(|node| NodeSpec {
-                    id: NodeId::new(node),
-                    links: vec!["a".to_owned(), "b".to_owned()],
-                    voter: true,
-                    watchdog: self.watchdog.then(|| "/dev/watchdog".to_owned()),
-                })
-                .collect(),
-            witness: self.witness.then(|| WitnessSpec { address: "w".to_owned() }),
-            timing: Timing {
-                initdead: Span::secs(5),
-                watchdog: Span::secs(4),
-                ..Timing::default()
-            },
-            fencing: if self.device {
-                Fencing::Devices { devices, delay: Span::secs(12) }
-            } else {
-                Fencing::None
-            },
-            tiebreak_ping: None,
-            groups: self.groups.iter().map(Shape::group).collect(),
-            services: Vec::new(),
-            operators: Vec::new(),
+        if self.witness {
+            text.push_str("witness: 10.0.0.99\n");
         }
+        let watchdog = if self.watchdog { ", watchdog: 4s" } else { "" };
+        let _ = writeln!(text, "heartbeat: {{deadtime: 1s, initdead: 5s{watchdog}}}");
+        if self.device {
+            text.push_str("fencing:\n");
+            for node in self.nodes {
+                let _ = writeln!(
+                    text,
+                    "  {node}: {{agent: command, command: /usr/local/sbin/off-{node}, timeout: 10s}}"
+                );
+            }
+            text.push_str("fencing_delay: 12s\n");
+        } else {
+            text.push_str("fencing: none\n");
+        }
+        text.push_str("groups:\n");
+        for group in self.groups {
+            group.write(&mut text, revision);
+        }
+        text
     }
 }
 
 impl Shape {
-    fn group(&self) -> Group {
-        Group {
-            id: GroupId::new(self.name),
-            prefer: self.prefer.iter().copied().map(NodeId::new).collect(),
-            only_preferred: false,
-            failback: Failback::Manual,
-            resources: self.resources.iter().map(|name| resource(name, self.stateless)).collect(),
-            runs_with: Vec::new(),
-            avoids: Vec::new(),
-            starts_after: Vec::new(),
-            follow: None,
-            priority: 0,
-            restart: RestartPolicy { count: 3, window: Span::secs(600) },
-            failure_expiry: Span::secs(3600),
-            unsafe_failover: false,
+    fn write(&self, text: &mut String, revision: u64) {
+        let Shape { name, prefer, .. } = self;
+        let _ = writeln!(text, "  {name}:\n    prefer: [{}]", prefer.join(", "));
+        let _ = writeln!(text, "    restarts: {}\n    resources:", 3 + revision % 4);
+        for resource in self.resources {
+            let stateless = if self.stateless { ", stateless: true" } else { "" };
+            let _ = writeln!(
+                text,
+                "      - ocf:rehearsal:{resource}: {{name: {resource}, interval: 5s, \
+                 timeouts: {{start: 8s, stop: 8s, status: 4s}}{stateless}}}"
+            );
         }
     }
 }
 
-fn resource(name: &str, stateless: bool) -> Resource {
-    Resource {
-        id: ResourceId::new(name),
-        agent: AgentRef { class: AgentClass::Own, name: "process".to_owned() },
-        params: BTreeMap::new(),
-        args: Vec::new(),
-        timeouts: Timeouts { start: Span::secs(8), stop: Span::secs(8), status: Span::secs(4) },
-        interval: Span::secs(5),
-        on_fail: OnFail::Restart,
-        stateless,
-        observe_everywhere: false,
-    }
-}
+/// Name of every rehearsed cluster.
+pub const NAME: &str = "rehearsal";
 
 /// The parser that nodes are given.
 ///
 /// # Errors
 /// One line that says what is wrong.
 pub fn parse(text: &str) -> Result<Cluster, String> {
-    serde_json::from_str(text).map_err(|error| error.to_string())
+    crm_config::parse_for_core(text)
 }
 
 /// A resource for unit tests.
 #[cfg(test)]
-pub(crate) fn sample_resource() -> Resource {
-    resource("disk", false)
+pub(crate) fn sample_resource() -> crm_core::model::Resource {
+    let cluster = find("single").and_then(|layout| parse(&layout.text()).ok());
+    let group = cluster.and_then(|cluster| cluster.groups.into_iter().next());
+    group
+        .and_then(|group| group.resources.into_iter().next())
+        .unwrap_or_else(|| panic!("no resource"))
 }
 
 #[cfg(test)]

@@ -131,6 +131,11 @@ pub(crate) fn write<R: Rules>(world: &mut World<R>, seat: Seat, stored: &Stored)
             let record = Arc::new(record.clone());
             let seen = Seen { record, fingerprint, durable: Default::default() };
             world.ghost.records.insert(stamp, seen);
+            // Who writes a stamp of an epoch first, having voted for itself, coordinates it.
+            if stored.epoch == stamp.epoch && stored.vote.as_ref() == Some(&world.machines[seat].id)
+            {
+                one_coordinator_per_epoch(world, seat, stamp.epoch);
+            }
         }
     }
 }
