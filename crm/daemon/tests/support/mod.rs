@@ -34,6 +34,23 @@ impl Machine {
         machine
     }
 
+    /// A member and one that is to join it, with the same keys and a configuration that names both.
+    pub fn pair(groups: &str) -> (Machine, Machine) {
+        let (alpha, beta) = (Machine::bare("alpha"), Machine::bare("beta"));
+        fs::copy(alpha.dir("etc/authkeys"), beta.dir("etc/authkeys")).expect("keys");
+        let config = format!(
+            "cluster: test\nnodes:\n  alpha: {{links: [{}]}}\n  beta: {{links: [{}]}}\n\
+             heartbeat: {{port: 17694, initdead: 1s}}\nfencing: none\ngroups:\n{groups}\n",
+            alpha.address(),
+            beta.address()
+        );
+        fs::write(alpha.dir("etc/cluster.yaml"), config).expect("configuration");
+        crm_daemon::found(&alpha.dir("etc"), &alpha.dir("state"), &NodeId::new("alpha"))
+            .expect("founded");
+        crm_daemon::note_contact(&beta.dir("state"), &alpha.address()).expect("noted");
+        (alpha, beta)
+    }
+
     /// Directories and keys only.
     pub fn bare(node: &str) -> Machine {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -89,7 +106,7 @@ impl Machine {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .args(["--node", &self.node, "--port", "17694", "--log", "text"])
-            .args(["--realtime", "false"])
+            .args(["--realtime", "false", "--link", &self.address()])
             .arg("--config-dir")
             .arg(self.dir("etc"))
             .arg("--state")
