@@ -21,6 +21,8 @@ pub(crate) struct Places {
     pub(crate) lsb_dir: PathBuf,
     pub(crate) heartbeat_dir: PathBuf,
     pub(crate) systemctl: PathBuf,
+    /// Where `fence_…` programs are.
+    pub(crate) fence_dirs: Vec<PathBuf>,
 }
 
 /// Ready to be run.
@@ -134,6 +136,7 @@ impl Places {
             lsb_dir: PathBuf::from("/etc/init.d"),
             heartbeat_dir: PathBuf::from("/etc/ha.d/resource.d"),
             systemctl: PathBuf::from("/usr/bin/systemctl"),
+            fence_dirs: ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from).to_vec(),
         }
     }
 }

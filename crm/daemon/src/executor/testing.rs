@@ -22,6 +22,7 @@ pub(crate) fn places(dir: &Path) -> Places {
         lsb_dir: dir.to_owned(),
         heartbeat_dir: dir.to_owned(),
         systemctl: dir.join("systemctl"),
+        fence_dirs: vec![dir.to_owned()],
     }
 }
 

@@ -78,6 +78,11 @@ impl Request<'_> {
         self.target.as_str()
     }
 
+    /// Where `fence_…` programs are.
+    pub(super) fn fence_dirs(&self) -> &[PathBuf] {
+        &self.surroundings.places.fence_dirs
+    }
+
     /// Time that is left.
     pub(super) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())

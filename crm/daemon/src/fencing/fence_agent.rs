@@ -10,8 +10,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where distributions install them.
-const DIRECTORIES: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 /// Between two looks at the power.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest password file, in bytes.
@@ -21,7 +19,7 @@ pub(super) async fn power_off(
     request: &mut Request<'_>,
     device: &FenceDevice,
 ) -> Result<(), String> {
-    let file = find(&device.agent)?;
+    let file = find(request.fence_dirs(), &device.agent)?;
     let parameters = parameters(&device.params, request.target())?;
     let program = |action: &str| Program {
         file: file.clone(),
@@ -45,7 +43,7 @@ pub(super) async fn power_off(
     }
 }
 
-fn find(agent: &str) -> Result<PathBuf, String> {
+fn find(directories: &[PathBuf], agent: &str) -> Result<PathBuf, String> {
     let plain = agent.starts_with("fence_")
         && agent.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     if !plain {
@@ -53,9 +51,10 @@ fn find(agent: &str) -> Result<PathBuf, String> {
             "{agent:?} is no fencing agent: expected `command` or the name of a `fence_…` program"
         ));
     }
-    DIRECTORIES.iter().map(|dir| Path::new(dir).join(agent)).find(|file| file.exists()).ok_or_else(
-        || format!("{agent} is not in {}; install the package that has it", DIRECTORIES.join(", ")),
-    )
+    directories.iter().map(|dir| dir.join(agent)).find(|file| file.exists()).ok_or_else(|| {
+        let places: Vec<String> = directories.iter().map(|dir| dir.display().to_string()).collect();
+        format!("{agent} is not in {}; install the package that has it", places.join(", "))
+    })
 }
 
 /// As the device takes them: `password_file` becomes the password it holds.
@@ -140,7 +139,7 @@ mod tests {
     #[test]
     fn only_a_plain_program_name_is_looked_for() {
         for bad in ["ipmilan", "fence_../x", "/bin/sh", "fence_a b"] {
-            assert!(find(bad).expect_err("refused").contains("no fencing agent"), "{bad}");
+            assert!(find(&[], bad).expect_err("refused").contains("no fencing agent"), "{bad}");
         }
     }
 }

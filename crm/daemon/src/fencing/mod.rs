@@ -7,6 +7,8 @@
 mod command;
 mod device;
 mod fence_agent;
+#[cfg(test)]
+mod tests;
 
 use crate::executor::Surroundings;
 use crate::happening::Tell;

@@ -169,3 +169,62 @@ fn addresses(message: &AddressMessage) -> impl Iterator<Item = IpAddr> {
         .collect();
     all.into_iter()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::happening::Happening;
+    use crm_core::id::{GroupId, ResourceId};
+    use std::process::Command;
+
+    /// In the network namespace of the calling thread.
+    fn ip(arguments: &str) {
+        let status = Command::new("ip").args(arguments.split(' ')).status();
+        assert!(status.is_ok_and(|status| status.success()), "ip {arguments}");
+    }
+
+    #[test]
+    fn an_address_taken_away_and_a_lost_carrier_are_seen_from_the_kernel() {
+        // A namespace of this thread alone; it is gone with the thread.
+        if nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).is_err() {
+            eprintln!("not checked: no network namespace for this user");
+            return;
+        }
+        ip("link add w0 type veth peer name w1");
+        ip("address add 192.0.2.1/24 dev w0");
+        ip("address add 192.0.2.2/24 dev w0");
+        ip("link set w0 up");
+        ip("link set w1 up");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let (tell, mut inbox) = Tell::channel();
+            let mut network = Network::new(tell);
+            let owner = |name: &str| (GroupId::new("g"), ResourceId::new(name));
+            let address: IpAddr = [192, 0, 2, 1].into();
+            network.add_address(&owner("address"), address);
+            network.add_carrier(&owner("carrier"), "w0");
+            network.add_address(&owner("gone"), address);
+            network.remove_address(&owner("gone"), address);
+            // The socket is opened by the first turn of the task.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert!(inbox.try_recv().is_err(), "nothing happened yet");
+            let mut next = async || {
+                let seen = tokio::time::timeout(Duration::from_secs(5), inbox.recv()).await;
+                let Ok(Some(Happening::Changed { resource, what, .. })) = seen else {
+                    panic!("no event: {seen:?}")
+                };
+                (resource.to_string(), what)
+            };
+            ip("address del 192.0.2.2/24 dev w0");
+            ip("address del 192.0.2.1/24 dev w0");
+            let (resource, what) = next().await;
+            assert_eq!(resource, "address", "{what}");
+            assert!(what.contains("192.0.2.1"), "{what}");
+            ip("link set w1 down");
+            let (resource, what) = next().await;
+            assert_eq!(resource, "carrier", "{what}");
+            assert!(what.contains("down"), "{what}");
+        });
+    }
+}
