@@ -162,7 +162,7 @@ async fn serve(options: &Options, checked: Checked) -> Result<(), String> {
     let control = Control::serve(&options.socket(), shared.clone())?;
     systemd::ready("settling what was open");
     // Nothing is said of a resource before what was open on it is settled (H15, R17).
-    for event in executor::settle(&surroundings).await? {
+    for event in systemd::fed_until(executor::settle(&surroundings)).await? {
         events.borrow_mut().record(event);
     }
     let parts = parts(options, &checked, tell, &surroundings, reaper, shared, events)?;

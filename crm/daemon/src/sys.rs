@@ -32,6 +32,7 @@ pub(crate) fn isolate(
                 raw(i64::from(unsafe { libc::dup2(from, 3) }))?;
             }
         }
+        give_up_oom_protection();
         // What the daemon itself inherited is not the agent's. Old kernels refuse; then nothing that
         // this program opened is passed on, for all of that is marked.
         let (first, last) = (4u32, u32::MAX);
@@ -40,9 +41,24 @@ pub(crate) fn isolate(
         Ok(())
     };
     // SAFETY: between fork and exec the closure makes only async-signal-safe system calls
-    // (write, setsid, fcntl, dup2, close_range); it neither allocates nor locks. `io::Error` of a raw code
+    // (open, write, close, setsid, fcntl, dup2,
+    // close_range); it neither allocates nor locks. `io::Error` of a raw code
     // does not allocate.
     unsafe { command.pre_exec(child_side) };
+}
+
+/// The daemon may be protected from the out-of-memory killer; what it starts is judged as usual.
+/// Raising the score is always permitted; where it is higher already the kernel refuses, which is
+/// right too.
+fn give_up_oom_protection() {
+    let path = c"/proc/self/oom_score_adj";
+    // SAFETY: the path ends with a zero byte; open(2) and close(2) are async-signal-safe.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
+    if fd >= 0 {
+        unsafe_write(fd, b"0");
+        // SAFETY: opened above, closed once.
+        unsafe { libc::close(fd) };
+    }
 }
 
 fn unsafe_write(fd: i32, bytes: &[u8]) -> isize {

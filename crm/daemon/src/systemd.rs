@@ -2,6 +2,7 @@
 
 use crm_core::time::{Span, Time};
 use sd_notify::NotifyState;
+use std::time::Duration;
 
 /// The service's watchdog, fed by the event loop itself, so that a loop that hangs is noticed.
 #[derive(Debug)]
@@ -30,6 +31,20 @@ impl ServiceWatchdog {
         {
             let _ = sd_notify::notify(&[NotifyState::Watchdog]);
             self.next = now + every;
+        }
+    }
+}
+
+/// Feeds the watchdog while something takes its time before the event loop begins. It is the same
+/// thread, so a hang of it is still noticed.
+pub(crate) async fn fed_until<T>(work: impl Future<Output = T>) -> T {
+    let mut watchdog = ServiceWatchdog::new();
+    let pause = watchdog.every.map_or(Duration::MAX, |every| Duration::from_micros(every.0));
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(pause) => watchdog.feed(crate::clock::now()),
         }
     }
 }

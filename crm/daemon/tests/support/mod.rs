@@ -22,6 +22,8 @@ pub struct Machine {
     dir: PathBuf,
     daemon: Option<Child>,
     node: String,
+    /// The daemon gets a mount namespace of its own (for root only).
+    pub private_mounts: bool,
 }
 
 impl Machine {
@@ -40,7 +42,7 @@ impl Machine {
         fs::copy(alpha.dir("etc/authkeys"), beta.dir("etc/authkeys")).expect("keys");
         let config = format!(
             "cluster: test\nnodes:\n  alpha: {{links: [{}]}}\n  beta: {{links: [{}]}}\n\
-             heartbeat: {{port: 17694, initdead: 1s}}\nfencing: none\ngroups:\n{groups}\n",
+             heartbeat: {{port: 17694, initdead: 1s, warntime: 2s, deadtime: 3s, lease: 5s}}\nfencing: none\ngroups:\n{groups}\n",
             alpha.address(),
             beta.address()
         );
@@ -65,7 +67,7 @@ impl Machine {
         let random = std::array::from_fn(|place| place as u8 ^ number as u8);
         fs::write(&keys, crm_wire::generate(random).as_bytes()).expect("keys");
         fs::set_permissions(&keys, fs::Permissions::from_mode(0o600)).expect("mode");
-        Machine { dir, daemon: None, node: node.to_owned() }
+        Machine { dir, daemon: None, node: node.to_owned(), private_mounts: false }
     }
 
     pub fn dir(&self, name: &str) -> PathBuf {
@@ -101,7 +103,14 @@ impl Machine {
     }
 
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_crmd"));
+        let program = env!("CARGO_BIN_EXE_crmd");
+        let mut command = if self.private_mounts {
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "--propagation", "private", program]);
+            command
+        } else {
+            Command::new(program)
+        };
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -248,8 +257,11 @@ impl Drop for Machine {
         }
         // Only processes that say themselves that they are of this test.
         for pid in pids_in(&self.dir("pids")) {
-            let ours = fs::read(format!("/proc/{pid}/environ"))
+            let marked = fs::read(format!("/proc/{pid}/environ"))
                 .is_ok_and(|text| String::from_utf8_lossy(&text).contains("CRM_OPERATION="));
+            let inside = fs::read_link(format!("/proc/{pid}/cwd"))
+                .is_ok_and(|cwd| cwd.starts_with(&self.dir));
+            let ours = marked || inside;
             if ours {
                 let pid = nix::unistd::Pid::from_raw(pid);
                 let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
