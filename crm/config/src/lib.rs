@@ -4,15 +4,18 @@
 //! Everything wrong is reported at its place: what was expected, what was found, what to do.
 
 mod agents;
+mod budget;
 mod diagnostic;
 mod duration;
 mod nearest;
 mod places;
 mod read;
+mod rules;
 mod source;
 mod tree;
 
 pub use agents::{AgentCatalog, AgentFacts, NoCatalog, OWN_AGENTS, OwnAgent, own_agent};
+pub use budget::{GroupBudget, Protection, budget};
 pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Diagnostics, Severity};
 pub use duration::parse_duration;
 pub use source::{DEPTH_MAX, NODES_MAX, SCALAR_BYTES_MAX, TEXT_BYTES_MAX};
@@ -45,13 +48,15 @@ pub fn parse(text: &str) -> Result<Cluster, Diagnostics> {
 /// what is installed here. `file_name` is for the messages.
 #[must_use]
 pub fn check(file_name: &str, text: &str, agents: &dyn AgentCatalog) -> Checked {
-    let _ = agents;
     let mut findings = Findings::new(file_name, text);
     let read =
         source::read(text, &mut findings).and_then(|tree| read::read_cluster(&tree, &mut findings));
     let cluster = match read {
-        Some((cluster, _places)) if !findings.has_errors() => Some(cluster),
-        _ => None,
+        Some((cluster, places)) => {
+            rules::judge(&cluster, &places, agents, &mut findings);
+            Some(cluster).filter(|_| !findings.has_errors())
+        }
+        None => None,
     };
     Checked { cluster, diagnostics: findings.finish() }
 }

@@ -96,7 +96,7 @@ fn roles_are_followed() {
 fn the_core_gets_one_line() {
     let error = parse_for_core("cluster: x\nnodes: {a: {links: [10.0.0.300]}}\nfencing: nope\n")
         .unwrap_err();
-    assert!(error.contains("cluster.yaml:2:22: this link is not an IP address"), "{error}");
+    assert!(error.contains("cluster.yaml:2:21: this link is not an IP address"), "{error}");
     assert!(error.contains("(and 1 more)"), "{error}");
     assert!(!error.contains('\n'));
 }

@@ -1,6 +1,7 @@
 //! `groups`: what runs together, in which order, and where it likes to be.
 
 use super::Reader;
+use super::resource::Names;
 use super::section::Section;
 use crate::tree::{Entry, Value, shorten};
 use crm_core::id::{GroupId, NodeId, ServiceId, is_valid_name};
@@ -69,7 +70,7 @@ impl Reader<'_> {
             restart: RestartPolicy {
                 count: section
                     .entry("restarts")
-                    .and_then(|entry| self.number(entry, "how many times to restart before moving"))
+                    .and_then(|entry| self.number(entry, "a number of restarts before it moves"))
                     .unwrap_or(RESTARTS.count),
                 window: self.time(&section, "restart_window").unwrap_or(RESTARTS.window),
             },
@@ -113,7 +114,7 @@ impl Reader<'_> {
                 );
             return Vec::new();
         };
-        let mut taken = Vec::new();
+        let mut taken = Names::default();
         let mut resources = Vec::new();
         for item in items {
             let path = format!("{path}/resources/{}", resources.len());

@@ -62,10 +62,9 @@ impl Reader<'_> {
         self.places.note(format!("{path}/links"), &entry.key_at);
         let mut links = Vec::new();
         for item in items {
-            if let Some(address) = self.address(item, "this link") {
-                self.places.note(format!("{path}/links/{}", links.len()), &item.at);
-                links.push(address);
-            }
+            self.places.note(format!("{path}/links/{}", links.len()), &item.at);
+            // A wrong one keeps its place, so that the others are still counted right.
+            links.push(self.address(item, "this link").unwrap_or_default());
         }
         links
     }

@@ -19,13 +19,32 @@ pub(crate) const RESERVED: &[&str] =
 /// Keys of `timeouts`.
 pub(crate) const TIMEOUT_KEYS: &[&str] = &["start", "stop", "status"];
 
+/// The names used in a group so far, each with the last number that was tried behind it.
+#[derive(Default)]
+pub(super) struct Names(BTreeMap<String, u32>);
+
+impl Names {
+    /// `base`, or the first of `base-2`, `base-3`, … that is free.
+    fn free(&mut self, base: String) -> String {
+        let Some(mut number) = self.0.get(&base).copied() else { return base };
+        loop {
+            number = number.saturating_add(1);
+            let id = format!("{base}-{number}");
+            if !self.0.contains_key(&id) {
+                self.0.insert(base, number);
+                return id;
+            }
+        }
+    }
+}
+
 impl Reader<'_> {
     /// Reads the resource at `path`; `taken` are the names used before it in its group.
     pub(super) fn resource(
         &mut self,
         tree: &Tree,
         path: &str,
-        taken: &mut Vec<String>,
+        taken: &mut Names,
     ) -> Option<Resource> {
         let nothing = Tree { at: tree.at.end..tree.at.end, value: Value::Empty };
         let (agent_text, agent_at, body) = match &tree.value {
@@ -323,12 +342,12 @@ impl Reader<'_> {
         name: Option<(String, Place)>,
         agent: &AgentRef,
         at: &Place,
-        taken: &mut Vec<String>,
+        taken: &mut Names,
     ) -> ResourceId {
         let id = match name {
             Some((name, at)) => {
                 self.valid_name(&name, &at, "a resource");
-                if taken.contains(&name) {
+                if taken.0.contains_key(&name) {
                     self.findings
                         .error(
                             at,
@@ -340,20 +359,14 @@ impl Reader<'_> {
                 name
             }
             None => {
-                let base = plain_name(agent);
-                let mut id = base.clone();
-                let mut number = 2;
-                while taken.contains(&id) {
-                    id = format!("{base}-{number}");
-                    number += 1;
-                }
+                let id = taken.free(plain_name(agent));
                 if !is_valid_name(&id) {
                     self.valid_name(&id, at, "a resource");
                 }
                 id
             }
         };
-        taken.push(id.clone());
+        taken.0.insert(id.clone(), 1);
         ResourceId::new(&id)
     }
 }

@@ -78,6 +78,18 @@ impl Reader<'_> {
                         }
                     }
                 }
+                "name" | "on_fail" | "args" | "stateless" => {
+                    self.findings
+                        .error(
+                            entry.key_at.clone(),
+                            format!("`{}` means nothing for a service", entry.key),
+                        )
+                        .label("a word of resources in groups")
+                        .help(format!(
+                            "keys of a service: {}, and its agent's parameters",
+                            KEYS.join(", ")
+                        ));
+                }
                 _ => self.param(entry, &path, &mut service.params),
             }
         }

@@ -2,6 +2,7 @@
 
 use super::Reader;
 use super::section::Section;
+use crate::rules::DAEMON_RESTART;
 use crate::tree::Entry;
 use crm_core::model::Timing;
 use crm_core::time::Span;
@@ -45,6 +46,7 @@ impl Reader<'_> {
                 *field = span;
             }
         }
+        self.derive(&section, &mut timing);
         if let Some(entry) = section.entry("port") {
             match self.number::<u16>(entry, "a UDP port from 1 to 65535") {
                 Some(0) => self.wrong(&entry.value, "`port`", "a UDP port from 1 to 65535"),
@@ -53,5 +55,30 @@ impl Reader<'_> {
             }
         }
         timing
+    }
+
+    /// Times that were not written follow those that were: somebody who writes Heartbeat's
+    /// `keepalive: 2` and `deadtime: 5` gets a warntime and a lease that fit (HB5).
+    fn derive(&self, section: &Section<'_>, timing: &mut Timing) {
+        let free = |key: &str| section.entry(key).is_none();
+        if free("deadtime") {
+            timing.deadtime = timing.deadtime.max(timing.keepalive * 4);
+        }
+        let fits = timing.keepalive < timing.warntime && timing.warntime < timing.deadtime;
+        if free("warntime") && !fits {
+            timing.warntime = Span::micros(
+                timing.keepalive.as_micros().saturating_add(timing.deadtime.as_micros()) / 2,
+            );
+        }
+        if free("initdead") {
+            timing.initdead = timing.initdead.max(timing.deadtime * 2);
+        }
+        if free("lease") {
+            let least = timing.deadtime + timing.election + timing.keepalive;
+            timing.lease = timing.lease.max(least + Span::micros(least.as_micros() / 4));
+        }
+        if free("watchdog") {
+            timing.watchdog = timing.watchdog.max(DAEMON_RESTART + timing.rejoin_after * 2);
+        }
     }
 }

@@ -6,6 +6,7 @@ use crate::nearest::nearest;
 use crate::tree::{Entry, Place, Tree, Value, shorten};
 use crm_core::id::{NAME_BYTES_MAX, is_valid_name};
 use crm_core::time::Span;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -127,9 +128,10 @@ impl Reader<'_> {
         };
         self.places.note(path, &entry.key_at);
         let mut names: Vec<String> = Vec::new();
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
         for item in items {
             let Some(name) = self.text(item, &what, "a name") else { continue };
-            if names.iter().any(|known| known == name) {
+            if !seen.insert(name) {
                 self.findings
                     .error(item.at.clone(), format!("`{}` is named twice", shorten(name)))
                     .label(format!("already in this `{}`", entry.key))

@@ -1,0 +1,43 @@
+//! What must hold between the parts of a configuration, once all of them are read.
+
+mod agents;
+mod clash;
+mod nodes;
+mod order;
+mod protection;
+mod references;
+mod timing;
+
+pub(crate) use timing::DAEMON_RESTART;
+
+use crate::agents::AgentCatalog;
+use crate::diagnostic::Findings;
+use crate::places::Places;
+use crm_core::model::Cluster;
+
+/// What every rule looks at.
+pub(crate) struct Rulebook<'a> {
+    cluster: &'a Cluster,
+    places: &'a Places,
+    findings: &'a mut Findings,
+}
+
+/// Judges `cluster`; `agents` only sharpens the judgement of agents and parameters.
+pub(crate) fn judge(
+    cluster: &Cluster,
+    places: &Places,
+    agents: &dyn AgentCatalog,
+    findings: &mut Findings,
+) {
+    let mut rules = Rulebook { cluster, places, findings };
+    rules.nodes();
+    rules.timing();
+    rules.references();
+    rules.order();
+    rules.clashes();
+    rules.agents(agents);
+    // What it promises makes sense only for a configuration that stands.
+    if !rules.findings.has_errors() {
+        rules.protection();
+    }
+}

@@ -1,0 +1,126 @@
+//! What the chosen protection promises, and what it does not (H4, H36).
+
+use super::Rulebook;
+use crate::budget::{Protection, candidates, device_time, keeps_quorum, protection_on};
+use crm_core::model::{Fencing, Group};
+use crm_core::time::Span;
+
+const CURES: &str = "cures: a fencing device for each node; or a witness and a watchdog on every node; \
+     or `unsafe_failover: true` on this group, if two nodes with its data are the lesser evil";
+
+impl Rulebook<'_> {
+    pub(super) fn protection(&mut self) {
+        let cluster = self.cluster;
+        if let Fencing::Devices { delay, .. } = &cluster.fencing {
+            self.devices(*delay);
+        }
+        for group in &cluster.groups {
+            self.group_protection(group);
+        }
+        if cluster.witness.is_some() && cluster.nodes.len() > 2 && cluster.nodes.len() % 2 == 1 {
+            self.findings
+                .warning(
+                    self.places.find("witness"),
+                    "a witness makes the number of voters even here",
+                )
+                .label(format!("{} nodes vote already", cluster.nodes.len()))
+                .help("it helps clusters of two or four nodes; remove it");
+        }
+    }
+
+    fn devices(&mut self, delay: Span) {
+        let cluster = self.cluster;
+        for node in cluster.nodes.iter().filter(|node| !cluster.has_device(&node.id)) {
+            if cluster.nodes.len() < 2 || (node.watchdog.is_some() && keeps_quorum(cluster)) {
+                continue;
+            }
+            self.findings
+                .warning(self.places.find("fencing"), format!("node `{}` has no fencing device", node.id))
+                .label("its death cannot be proved")
+                .help("groups that run there wait for the operator when it falls silent; name a device for it");
+        }
+        let worst = cluster
+            .nodes
+            .iter()
+            .map(|node| device_time(cluster, &node.id))
+            .max()
+            .unwrap_or_default();
+        // Only a written delay can be too short: the default follows the devices.
+        if delay <= worst && !keeps_quorum(cluster) && cluster.nodes.len() > 1 {
+            self.findings
+                .warning(
+                    self.places.find("fencing_delay"),
+                    "`fencing_delay` is shorter than a device may take",
+                )
+                .label(format!("the delay is {delay}, the slowest device may take {worst}"))
+                .help(
+                    "on a cut link both nodes may shoot one another; leave it out for a safe one",
+                );
+        }
+    }
+
+    fn group_protection(&mut self, group: &Group) {
+        let cluster = self.cluster;
+        let path = format!("groups/{}", group.id);
+        let nodes = candidates(cluster, group);
+        if nodes.len() < 2 {
+            if cluster.nodes.len() > 1 {
+                self.findings
+                    .warning(
+                        self.places.find(&path),
+                        format!("group `{}` has nowhere else to run", group.id),
+                    )
+                    .label("only one node may run it")
+                    .help("name a second node in `prefer`, or remove `only_preferred`");
+            }
+            return;
+        }
+        let kinds: Vec<Protection> =
+            nodes.iter().map(|node| protection_on(cluster, group, node)).collect();
+        if kinds.contains(&Protection::Operator) && cluster.fencing == Fencing::None {
+            let armed = cluster.nodes.iter().any(|node| node.watchdog.is_some());
+            let label = if armed && !keeps_quorum(cluster) {
+                "it has data, and watchdogs without a third vote prove nothing"
+            } else {
+                "it has data, and nothing proves a silent node dead"
+            };
+            self.findings
+                .warning(
+                    self.places.find(&path),
+                    format!(
+                        "group `{}` waits for the operator when its node falls silent",
+                        group.id
+                    ),
+                )
+                .label(label)
+                .help(CURES);
+        }
+        if kinds.contains(&Protection::Silence) {
+            if group.unsafe_failover && !group.is_stateless() {
+                self.findings
+                    .warning(
+                        self.places.find(&format!("{path}/unsafe_failover")),
+                        format!("two nodes may run group `{}` at once", group.id),
+                    )
+                    .label("silence alone moves its data, as you asked")
+                    .help("after a cut link the two copies of the data differ, and one of them is lost");
+            } else {
+                self.findings
+                    .warning(
+                        self.places.find(&path),
+                        format!("two nodes may hold group `{}` at once", group.id),
+                    )
+                    .label("it is stateless, and `fencing: none` lets silence move it")
+                    .help("it holds no data; when the link heals, the node that took it last keeps it");
+            }
+        } else if group.unsafe_failover {
+            self.findings
+                .warning(
+                    self.places.find(&format!("{path}/unsafe_failover")),
+                    "`unsafe_failover` has no effect here",
+                )
+                .label("a fencing device protects this cluster")
+                .help("remove it, so that nobody believes otherwise");
+        }
+    }
+}
