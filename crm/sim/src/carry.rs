@@ -1,5 +1,6 @@
 //! The shell of a simulated node: turns its outputs into what happens, as `crmd` does in earnest.
 
+use crate::agents::Child;
 use crate::clock::{MILLI, SECOND};
 use crate::faults::Trigger;
 use crate::invariants;
@@ -26,6 +27,11 @@ impl<R: Rules> World<R> {
             Output::Cancel { op } => {
                 let machine = &mut self.machines[seat];
                 if let Some(child) = machine.agents.child_of(machine.run, op) {
+                    if let Some(Child { key, action, .. }) = machine.agents.children().get(&child) {
+                        let (who, action) = (machine.id.as_str(), action.as_str());
+                        let what = format_args!("{action} {}/{}", key.0, key.1);
+                        self.trace.line(self.now, who, "cancels", what);
+                    }
                     machine.agents.mark_cancelled(child);
                     let at = self.now + machine.agents.kill_takes(&mut self.random.agents);
                     let boot = machine.boot;

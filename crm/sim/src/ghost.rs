@@ -48,6 +48,9 @@ pub struct Ghost {
     pub votes: BTreeMap<(Seat, Epoch), NodeId>,
     /// Committed notices that reached a daemon in its present incarnation, by seat and run.
     pub told: BTreeMap<(Seat, u32), BTreeSet<Stamp>>,
+    /// Packets that reached a daemon, by seat and run: sender's incarnation and number. Kept only
+    /// where an attacker replays some.
+    pub delivered: BTreeMap<(Seat, u32), BTreeSet<(Incarnation, u64)>>,
     pub beliefs: BTreeMap<(Seat, GroupId, ResourceId), Belief>,
     /// Starts of each group, by time: for ping-pong.
     pub starts: BTreeMap<GroupId, Vec<Micros>>,
@@ -61,8 +64,8 @@ pub struct Ghost {
 /// What the newest record must say of one intent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Promise {
-    /// Value and stamp of the last acknowledged command.
-    pub acknowledged: Option<(bool, Stamp)>,
+    /// Values and stamp of the last acknowledged command, or commands, if one record took several.
+    pub acknowledged: Option<(BTreeSet<bool>, Stamp)>,
     /// Values of commands whose outcome is not known, which may come true at any time.
     pub open: BTreeMap<RequestId, bool>,
 }

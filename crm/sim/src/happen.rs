@@ -142,10 +142,12 @@ impl<R: Rules> World<R> {
             counter: opened.counter,
             packet: opened.packet,
         };
-        if datagram.origin == Origin::Replayed {
+        // An attacker who delivers what had been lost only delays it.
+        if datagram.origin == Origin::Replayed && observe::came_before(self, seat, &input) {
             self.give_replayed(seat, input);
             return;
         }
+        observe::arrival(self, seat, &input);
         if let Input::Packet { packet, .. } = &input {
             observe::delivery(self, seat, packet);
         }
@@ -154,7 +156,9 @@ impl<R: Rules> World<R> {
 
     /// I9: a replayed packet must change nothing. What time alone would do is done before.
     fn give_replayed(&mut self, seat: Seat, input: Input) {
-        self.give(seat, Input::Wake);
+        for _ in 0..3 {
+            self.give(seat, Input::Wake);
+        }
         let machine = &mut self.machines[seat];
         let Some(daemon) = &mut machine.daemon else { return };
         let local = machine.clock.read(self.now);

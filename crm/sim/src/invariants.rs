@@ -92,9 +92,7 @@ pub(crate) fn nothing_starts_without_a_committed_grant_of_this_incarnation<R: Ru
     const NAME: &str = "nothing_starts_without_a_committed_grant_of_this_incarnation";
     let machine = &world.machines[seat];
     let Some(group) = world.cluster.group(&operation.group) else { return };
-    if world.moves_on_silence(group) {
-        return;
-    }
+    let exempt = world.moves_on_silence(group);
     let Some(daemon) = &machine.daemon else { return };
     let status = daemon.node.status(machine.clock.read(world.now));
     let (stamp, incarnation, id) = (status.obeyed, daemon.incarnation, machine.id.clone());
@@ -113,10 +111,11 @@ pub(crate) fn nothing_starts_without_a_committed_grant_of_this_incarnation<R: Ru
     let alone = world.machines.len() == 1;
     let run = machine.run;
     let told = world.ghost.told.get(&(seat, run)).is_some_and(|told| told.contains(&stamp));
-    if !granted {
-        world.blame(NAME, format!("{about}: record {stamp} does not grant it"));
-    } else if banned {
+    if banned {
         world.blame("a_banned_replica_is_never_started", format!("{about}: banned in {stamp}"));
+    } else if exempt {
+    } else if !granted {
+        world.blame(NAME, format!("{about}: record {stamp} does not grant it"));
     } else if !leads && !told && !alone {
         world.blame(
             NAME,
@@ -192,11 +191,11 @@ pub(crate) fn a_committed_change_is_in_every_later_committed_record<R: Rules>(
 pub(crate) fn an_acknowledged_change_stays<R: Rules>(world: &mut World<R>) {
     let Some((stamp, record)) = world.newest_committed() else { return };
     let broken = world.ghost.promises.iter().find_map(|(key, promise)| {
-        let (wanted, since) = promise.acknowledged?;
+        let (wanted, since) = promise.acknowledged.as_ref()?;
         let value = intent(record, key)?;
-        let may_be = value == wanted || promise.open.values().any(|open| *open == value);
-        (since <= stamp && !may_be).then(|| {
-            format!("`{key}: {wanted}` was acknowledged in {since}, record {stamp} says {value}")
+        let may_be = wanted.contains(&value) || promise.open.values().any(|open| *open == value);
+        (*since <= stamp && !may_be).then(|| {
+            format!("`{key}: {wanted:?}` was acknowledged in {since}, record {stamp} says {value}")
         })
     });
     if let Some(detail) = broken {

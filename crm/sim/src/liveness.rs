@@ -103,7 +103,7 @@ impl<R: Rules> World<R> {
             Stage::Converging => {
                 let tidy = self.phases.wishes.iter().all(|(_, _, done)| *done);
                 let lacking = self.lacking();
-                if tidy && lacking.is_none() && self.all_vote() {
+                if tidy && lacking.is_none() && self.all_vote() && self.all_serve() {
                     self.enter(Stage::Quiet, QUIET + SETTLE);
                 } else if self.now >= self.phases.deadline {
                     let detail = match lacking {
@@ -177,6 +177,11 @@ impl<R: Rules> World<R> {
 
     fn starts_so_far(&self) -> usize {
         self.ghost.starts.values().map(Vec::len).sum()
+    }
+
+    /// No daemon is gone or about to end.
+    fn all_serve(&self) -> bool {
+        self.machines.iter().all(|m| m.daemon.as_ref().is_some_and(|daemon| !daemon.ending))
     }
 
     fn all_vote(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Watches what nodes say, write and call, for the invariants.
 
+use crate::faults::Kind;
 use crate::ghost::{Belief, Seen};
 use crate::invariants::{
     a_commit_is_decisive, a_committed_change_is_in_every_later_committed_record,
@@ -9,6 +10,7 @@ use crate::invariants::{
 };
 use crate::queue::Seat;
 use crate::world::World;
+use crm_core::Input;
 use crm_core::id::{Epoch, NodeId, Stamp};
 use crm_core::operation::{Action, Operation};
 use crm_core::packet::{Message, Packet};
@@ -148,6 +150,26 @@ pub(crate) fn durable<R: Rules>(world: &mut World<R>, seat: Seat) {
         seen.durable.insert(seat);
     }
     epochs_never_go_back(world, seat, epoch);
+}
+
+/// Remembers what reached a daemon, if an attacker may send it again.
+pub(crate) fn arrival<R: Rules>(world: &mut World<R>, seat: Seat, input: &Input) {
+    let attacked = world.plan.faults.iter().any(|fault| matches!(fault.kind, Kind::Replay { .. }));
+    if attacked && let Input::Packet { incarnation, packet, .. } = input {
+        let run = world.machines[seat].run;
+        let delivered = world.ghost.delivered.entry((seat, run)).or_default();
+        delivered.insert((*incarnation, packet.number));
+    }
+}
+
+/// Whether this daemon must refuse the packet: it had it before, or it is for an earlier daemon.
+pub(crate) fn came_before<R: Rules>(world: &World<R>, seat: Seat, input: &Input) -> bool {
+    let Input::Packet { incarnation, packet, .. } = input else { return false };
+    let machine = &world.machines[seat];
+    let mine = machine.daemon.as_ref().map(|daemon| daemon.incarnation);
+    let delivered = world.ghost.delivered.get(&(seat, machine.run));
+    (packet.echo.is_some() && packet.echo != mine)
+        || delivered.is_some_and(|all| all.contains(&(*incarnation, packet.number)))
 }
 
 /// A genuine packet reaches a daemon.

@@ -112,8 +112,12 @@ impl<R: Rules> World<R> {
             match &outcome {
                 Outcome::Done { stamp, .. } => {
                     promise.open.remove(&request);
-                    if promise.acknowledged.is_none_or(|(_, before)| before <= *stamp) {
-                        promise.acknowledged = Some((value, *stamp));
+                    match &mut promise.acknowledged {
+                        Some((values, since)) if since == stamp => {
+                            values.insert(value);
+                        }
+                        Some((_, since)) if *since > *stamp => {}
+                        other => *other = Some(([value].into(), *stamp)),
                     }
                 }
                 Outcome::Refused { .. } | Outcome::NoQuorum { .. } => {
