@@ -5,7 +5,9 @@
 
 mod agents;
 mod budget;
+mod change;
 mod diagnostic;
+mod draft;
 mod duration;
 mod nearest;
 mod places;
@@ -16,8 +18,11 @@ mod tree;
 
 pub use agents::{AgentCatalog, AgentFacts, NoCatalog, OWN_AGENTS, OwnAgent, own_agent};
 pub use budget::{GroupBudget, Protection, budget};
+pub use change::{Change, Effect, describe_change};
 pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Diagnostics, Severity};
+pub use draft::{DraftError, DraftProtection, add_node, draft};
 pub use duration::parse_duration;
+pub use read::KEYS;
 pub use source::{DEPTH_MAX, NODES_MAX, SCALAR_BYTES_MAX, TEXT_BYTES_MAX};
 
 use crm_core::model::Cluster;

@@ -13,6 +13,20 @@ mod value;
 
 pub(crate) use top::read_cluster;
 
+/// Every key that `cluster.yaml` knows, by the part it belongs to; agents add their parameters.
+pub const KEYS: &[(&str, &[&str])] = &[
+    ("top", top::KEYS),
+    ("node", nodes::KEYS),
+    ("heartbeat", timing::KEYS),
+    ("device", fencing::KEYS),
+    ("witness", top::WITNESS_KEYS),
+    ("tiebreak", top::TIEBREAK_KEYS),
+    ("group", groups::KEYS),
+    ("resource", resource::RESERVED),
+    ("timeouts", resource::TIMEOUT_KEYS),
+    ("service", services::KEYS),
+];
+
 use crate::diagnostic::Findings;
 use crate::places::Places;
 

@@ -21,6 +21,11 @@ pub(crate) const KEYS: &[&str] = &[
     "services",
 ];
 
+/// Keys of `witness`, where it is a map.
+pub(crate) const WITNESS_KEYS: &[&str] = &["address"];
+/// Keys of `tiebreak`.
+pub(crate) const TIEBREAK_KEYS: &[&str] = &["ping"];
+
 /// Reads a cluster; `None` if the text is not even a map. The result means something only if
 /// `findings` has no errors.
 pub(crate) fn read_cluster(tree: &Tree, findings: &mut Findings) -> Option<(Cluster, Places)> {
@@ -64,7 +69,7 @@ impl Reader<'_> {
         let entry = top.entry("witness")?;
         if matches!(entry.value.value, Value::Map(_)) {
             let section = Section::open(&entry.value, "the witness".to_owned(), self)?
-                .allow(&["address"], self);
+                .allow(WITNESS_KEYS, self);
             let address = section.required("address", "address: 192.0.2.9", self)?;
             self.places.note("witness/address", &address.value.at);
             let address = self.address(&address.value, "the witness's `address`")?;
@@ -78,7 +83,7 @@ impl Reader<'_> {
     fn tiebreak(&mut self, top: &Section<'_>) -> Option<String> {
         let entry = top.entry("tiebreak")?;
         let section =
-            Section::open(&entry.value, "`tiebreak`".to_owned(), self)?.allow(&["ping"], self);
+            Section::open(&entry.value, "`tiebreak`".to_owned(), self)?.allow(TIEBREAK_KEYS, self);
         let ping = section.required("ping", "tiebreak: {ping: 192.0.2.1}", self)?;
         self.places.note("tiebreak/ping", &ping.value.at);
         self.address(&ping.value, "`ping`")

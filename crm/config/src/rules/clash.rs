@@ -134,6 +134,8 @@ fn things(resource: &Resource, path: &str) -> Vec<(String, String)> {
             .filter_map(|parameter| {
                 let value = resource.params.get(*parameter)?;
                 let value = match (resource.agent.name.as_str(), *parameter) {
+                    // A tmpfs or a network export may be mounted by many.
+                    ("filesystem", "device") if !is_disk(value) => return None,
                     ("vip", "address") => parse_network(value)?.to_string(),
                     (_, "at" | "datadir") if value.len() > 1 => {
                         value.trim_end_matches('/').to_owned()
@@ -158,6 +160,11 @@ fn things(resource: &Resource, path: &str) -> Vec<(String, String)> {
             vec![(format!("{} {}", resource.agent, params.join(" ")), path.to_owned())]
         }
     }
+}
+
+/// Whether `device` names one disk, in one of the forms that `filesystem` knows.
+fn is_disk(device: &str) -> bool {
+    ["/dev/", "LABEL=", "UUID=", "-L", "-U"].iter().any(|start| device.starts_with(start))
 }
 
 /// `ADDRESS` or `ADDRESS/PREFIX`.
