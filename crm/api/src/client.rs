@@ -77,7 +77,11 @@ impl Client {
 
     fn send(&mut self, request: Request) -> Result<(), ApiError> {
         let line = RequestLine::new(request).to_line()?;
-        self.reader.get_mut().write_all(&line).map_err(|error| self.broken(error))
+        match self.reader.get_mut().write_all(&line) {
+            // A daemon that refuses a connection says why before it hangs up: that is to be read.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(|error| self.broken(error)),
+        }
     }
 
     fn receive(&mut self) -> Result<Reply, ApiError> {
@@ -171,6 +175,17 @@ mod tests {
         (&theirs).write_all(br#"{"v":1,"re"#).expect("write");
         drop(theirs);
         assert!(matches!(client.receive(), Err(ApiError::Closed)));
+    }
+
+    #[test]
+    fn a_refusal_that_comes_before_the_request_is_still_read() {
+        let (ours, theirs) = UnixStream::pair().expect("pair");
+        let mut client = Client { reader: BufReader::new(ours), timeout: Duration::from_secs(5) };
+        let problem = r#"{"v":1,"reply":{"problem":{"kind":"limit","reason":"r","hint":""}}}"#;
+        (&theirs).write_all(format!("{problem}\n").as_bytes()).expect("write");
+        drop(theirs);
+        let error = client.request(Request::Version).expect_err("refused");
+        assert!(matches!(error, ApiError::Problem(_)), "{error:?}");
     }
 
     #[test]

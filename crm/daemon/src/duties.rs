@@ -54,12 +54,18 @@ impl Daemon {
 
     fn ping(&self, address: String) {
         let tell = self.parts.tell.clone();
+        let last_problem = self.ping_problem.clone();
         tokio::task::spawn_local(async move {
-            let answered = ping::answers(&address).await.unwrap_or_else(|problem| {
-                tell.event(Event::warning("ping-failed", problem));
-                false
-            });
-            tell.input(Input::Pinged { answered });
+            let answer = ping::answers(&address).await;
+            // Asked again and again while it matters; told once.
+            let problem = answer.as_ref().err().cloned();
+            if let Some(text) = &problem
+                && *last_problem.borrow() != problem
+            {
+                tell.event(Event::warning("ping-failed", text.clone()));
+            }
+            *last_problem.borrow_mut() = problem;
+            tell.input(Input::Pinged { answered: answer.unwrap_or(false) });
         });
     }
 

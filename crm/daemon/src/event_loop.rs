@@ -68,6 +68,8 @@ pub(crate) struct Daemon {
     /// In force.
     pub(crate) config: Option<Arc<str>>,
     pub(crate) ends_by: Option<Time>,
+    /// Why the last question to the tie-break address could not be asked.
+    pub(crate) ping_problem: Rc<RefCell<Option<String>>>,
     service_watchdog: ServiceWatchdog,
     next_sweep: Time,
 }
@@ -115,6 +117,7 @@ impl Daemon {
             questions: Questions::default(),
             config: None,
             ends_by: None,
+            ping_problem: Rc::default(),
             service_watchdog: ServiceWatchdog::new(),
             next_sweep: started + SWEEP,
         }

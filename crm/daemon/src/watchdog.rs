@@ -65,11 +65,11 @@ impl Watchdog {
         match result {
             Ok(()) => self.complained = false,
             Err(error) => {
-                if self.open.is_none() {
-                    self.tell.input(Input::WatchdogArmed { armed: false });
-                }
                 if !self.complained {
                     self.complained = true;
+                    if self.open.is_none() {
+                        self.tell.input(Input::WatchdogArmed { armed: false });
+                    }
                     let text = format!("{} cannot be fed: {error}", path.display());
                     self.tell.event(Event::error("watchdog-failed", text));
                 }
@@ -110,4 +110,49 @@ fn open(path: &Path, margin: Span) -> io::Result<File> {
         }
     }
     Ok(device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::happening::Happening;
+
+    #[test]
+    fn h16_configuring_a_watchdog_does_not_touch_it() {
+        let dir = crate::testing::Dir::new();
+        let device = dir.path().join("watchdog");
+        let (tell, mut inbox) = Tell::channel();
+        let mut watchdog = Watchdog::new(tell);
+        watchdog.configure(device.to_str(), Span::secs(10));
+        watchdog.carry_out(WatchdogDuty::Disarm);
+        assert!(inbox.try_recv().is_err() && !device.exists());
+    }
+
+    #[test]
+    fn a_device_that_cannot_be_armed_is_reported_once_and_never_counts_as_armed() {
+        let dir = crate::testing::Dir::new();
+        // An ordinary file takes writes, and no margin: it would never reset anything.
+        let device = dir.path().join("watchdog");
+        std::fs::write(&device, "").expect("write");
+        let (tell, mut inbox) = Tell::channel();
+        let mut watchdog = Watchdog::new(tell);
+        watchdog.configure(device.to_str(), Span::secs(10));
+        for _ in 0..100 {
+            watchdog.carry_out(WatchdogDuty::Feed);
+        }
+        let mut told = Vec::new();
+        while let Ok(happening) = inbox.try_recv() {
+            told.push(happening);
+        }
+        assert!(
+            matches!(
+                told.as_slice(),
+                [
+                    Happening::Input(Input::WatchdogArmed { armed: false }),
+                    Happening::Event(Event { .. })
+                ]
+            ),
+            "{told:?}"
+        );
+    }
 }

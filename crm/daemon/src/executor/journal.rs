@@ -29,8 +29,27 @@ pub(crate) struct Entry {
 /// What was called.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum What {
-    Agent { group: GroupId, resource: ResourceId, action: Action, spec: Box<Resource> },
-    Fence { target: String },
+    Agent {
+        group: GroupId,
+        resource: ResourceId,
+        action: Action,
+        spec: Box<Resource>,
+    },
+    Fence {
+        target: String,
+    },
+    /// Written by another version of the daemon.
+    Unreadable,
+}
+
+/// What every version writes: enough to find the processes.
+#[derive(Deserialize)]
+struct Traces {
+    token: String,
+    #[serde(default)]
+    cgroup: Option<PathBuf>,
+    #[serde(default)]
+    leader: Option<(i32, u64)>,
 }
 
 impl What {
@@ -50,6 +69,7 @@ impl What {
                 format!("{} of {resource} in group {group}", action.as_str())
             }
             What::Fence { target } => format!("fencing of {target}"),
+            What::Unreadable => "a call of another version of the daemon".to_owned(),
         }
     }
 
@@ -136,7 +156,11 @@ fn read(path: &Path) -> Option<Entry> {
     if fs::metadata(path).ok()?.len() > ENTRY_BYTES_MAX {
         return None;
     }
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    let bytes = fs::read(path).ok()?;
+    serde_json::from_slice(&bytes).ok().or_else(|| {
+        let Traces { token, cgroup, leader } = serde_json::from_slice(&bytes).ok()?;
+        Some(Entry { token, cgroup, leader, what: What::Unreadable })
+    })
 }
 
 #[cfg(test)]
@@ -162,6 +186,18 @@ mod tests {
         let (open, broken) = journal.open_calls().expect("read");
         assert_eq!(open, [entry("a.2")]);
         assert_eq!(broken.len(), 1);
+    }
+
+    #[test]
+    fn h15_a_call_of_another_version_is_still_found_by_its_traces() {
+        let dir = crate::testing::Dir::new();
+        let journal = Journal::open(dir.path()).expect("open");
+        let text = r#"{"token":"t","cgroup":"/c","leader":[7,8],"what":{"New":{}},"more":1}"#;
+        fs::write(dir.path().join("t.json"), text).expect("write");
+        let (open, broken) = journal.open_calls().expect("read");
+        assert!(broken.is_empty());
+        assert_eq!((open[0].token.as_str(), open[0].leader), ("t", Some((7, 8))));
+        assert_eq!(open[0].what.undo(1), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::cgroup::Cgroup;
 use super::speech::Speech;
 use super::tail::Tail;
 use super::tree::Tree;
+use nix::fcntl::OFlag;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 /// Between the polite signal and the other one.
 const TERM_GRACE: Duration = Duration::from_millis(500);
@@ -57,8 +58,8 @@ pub(crate) struct Heard {
 
 #[derive(Debug)]
 struct Ears {
-    output: Option<ChildStdout>,
-    errors: Option<ChildStderr>,
+    /// Output and errors in one pipe, so that their order is kept.
+    output: Option<pipe::Receiver>,
     channel: Option<pipe::Receiver>,
 }
 
@@ -85,7 +86,14 @@ impl Launch {
     /// # Errors
     /// It cannot be executed.
     pub(crate) fn start(self, awaited: &Awaited) -> io::Result<Running> {
-        let (ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        let (ours, theirs) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+        let (output, their_output) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+        let their_errors = their_output.try_clone()?;
+        // Everything that can fail comes before the child.
+        let ears = Ears {
+            output: Some(pipe::Receiver::from_owned_fd(output)?),
+            channel: Some(pipe::Receiver::from_owned_fd(ours)?),
+        };
         let entrance = self.cgroup.as_ref().map(Cgroup::entrance).transpose()?;
         let mut command = Command::new(&self.program);
         if let Some(name) = self.own_name {
@@ -97,20 +105,15 @@ impl Launch {
             .envs(&self.environment)
             .current_dir("/")
             .stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stdout(Stdio::from(their_output))
+            .stderr(Stdio::from(their_errors));
         crate::sys::isolate(&mut command, Some(theirs), entrance);
         let mut child = command.spawn()?;
-        // The writing end must be the child's alone.
+        // The writing ends must be the child's alone.
         drop(command);
         let leader = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(0);
         awaited.borrow_mut().insert(leader);
         let input = child.stdin.take().zip(self.input);
-        let ears = Ears {
-            output: child.stdout.take(),
-            errors: child.stderr.take(),
-            channel: Some(pipe::Receiver::from_owned_fd(ours)?),
-        };
         let tree = Tree { leader, token: self.token, cgroup: self.cgroup };
         let heard = Heard::default();
         Ok(Running { child, tree, heard, ears, input, awaited: awaited.clone() })
@@ -200,12 +203,10 @@ impl Ears {
     /// Takes what one of the pipes has; waits for ever when all are closed.
     async fn listen(&mut self, heard: &mut Heard) {
         let mut first = [0u8; 8192];
-        let mut second = [0u8; 8192];
-        let mut third = [0u8; 2048];
+        let mut second = [0u8; 2048];
         tokio::select! {
             count = read(&mut self.output, &mut first) => heard.tail.feed(&first[..count]),
-            count = read(&mut self.errors, &mut second) => heard.tail.feed(&second[..count]),
-            count = read(&mut self.channel, &mut third) => heard.speech.feed(&third[..count]),
+            count = read(&mut self.channel, &mut second) => heard.speech.feed(&second[..count]),
         }
     }
 
@@ -214,9 +215,6 @@ impl Ears {
         let mut buffer = [0u8; 8192];
         let mut left = DRAIN_BYTES_MAX;
         while let Some(count) = now(&mut self.output, &mut buffer, &mut left) {
-            heard.tail.feed(&buffer[..count]);
-        }
-        while let Some(count) = now(&mut self.errors, &mut buffer, &mut left) {
             heard.tail.feed(&buffer[..count]);
         }
         while let Some(count) = now(&mut self.channel, &mut buffer, &mut left) {

@@ -37,6 +37,8 @@ pub(crate) struct Links {
     datagrams: Vec<Vec<u8>>,
     not_understood: u64,
     no_address: u64,
+    /// Told once, not for every packet.
+    send_problem: Option<String>,
 }
 
 /// How a node without a configuration reaches the cluster.
@@ -73,6 +75,7 @@ impl Links {
             datagrams: Vec::new(),
             not_understood: 0,
             no_address: 0,
+            send_problem: None,
         })
     }
 

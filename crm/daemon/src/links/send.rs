@@ -24,14 +24,14 @@ impl Links {
         }
         let payload = match postcard::to_stdvec(packet) {
             Ok(payload) => payload,
-            Err(error) => return self.not_sent(&error.to_string()),
+            Err(error) => return self.not_sent(error.to_string()),
         };
         let mut datagrams = std::mem::take(&mut self.datagrams);
         datagrams.clear();
         match self.endpoint.seal(&payload, &mut datagrams) {
             // The same datagrams on every link: the copies show one counter, and count once.
             Ok(()) => targets.iter().for_each(|(link, to)| self.emit(*link, *to, &datagrams)),
-            Err(error) => self.not_sent(&error.to_string()),
+            Err(error) => self.not_sent(error.to_string()),
         }
         datagrams.truncate(1);
         self.datagrams = datagrams;
@@ -50,7 +50,11 @@ impl Links {
         }
     }
 
-    fn not_sent(&mut self, problem: &str) {
-        self.tell.event(Event::error("not-sent", format!("a packet cannot be sent: {problem}")));
+    fn not_sent(&mut self, problem: String) {
+        if self.send_problem.as_ref() != Some(&problem) {
+            let text = format!("a packet cannot be sent: {problem}");
+            self.tell.event(Event::error("not-sent", text));
+            self.send_problem = Some(problem);
+        }
     }
 }
