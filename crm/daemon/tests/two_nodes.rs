@@ -56,9 +56,9 @@ fn r14_a_node_that_is_told_to_end_moves_its_group_in_order_and_comes_back() {
     let (mut alpha, beta) = pair();
     alpha.signal(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(alpha.ended().code(), Some(0), "{}", alpha.log());
+    assert!(alpha.log().contains("left in order"), "{}", alpha.log());
     assert!(!alpha.dir("up").exists(), "stopped there before it ended");
     beta.wait_for("the group on beta", |s| runs_on(s, "beta"));
-    assert!(alpha.log().contains("left in order"), "{}", alpha.log());
     alpha.start();
     beta.wait_for("both online", both_online);
     assert!(beta.status().is_some_and(|s| runs_on(&s, "beta")), "failback is manual");
