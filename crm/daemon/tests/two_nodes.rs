@@ -54,6 +54,8 @@ fn a_node_joins_with_nothing_but_the_keys_and_takes_part() {
 #[test]
 fn r14_a_node_that_is_told_to_end_moves_its_group_in_order_and_comes_back() {
     let (mut alpha, beta) = pair();
+    // A node votes some time after it joined; before that nobody could go on without the first.
+    beta.wait_for("two voters", |s| s.nodes.iter().all(|node| node.voter));
     alpha.signal(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(alpha.ended().code(), Some(0), "{}", alpha.log());
     assert!(alpha.log().contains("left in order"), "{}", alpha.log());

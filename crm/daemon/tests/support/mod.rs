@@ -42,7 +42,7 @@ impl Machine {
         fs::copy(alpha.dir("etc/authkeys"), beta.dir("etc/authkeys")).expect("keys");
         let config = format!(
             "cluster: test\nnodes:\n  alpha: {{links: [{}]}}\n  beta: {{links: [{}]}}\n\
-             heartbeat: {{port: 17694, initdead: 1s, warntime: 2s, deadtime: 3s, lease: 5s}}\nfencing: none\ngroups:\n{groups}\n",
+             heartbeat: {{port: 17694, initdead: 3s, warntime: 2s, deadtime: 3s, lease: 5s}}\nfencing: none\ngroups:\n{groups}\n",
             alpha.address(),
             beta.address()
         );
