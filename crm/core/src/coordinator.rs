@@ -217,7 +217,12 @@ impl<R: Rules> Node<R> {
             self.commit_if_decided();
             return;
         }
-        if coordinator.committed == Some(stamp) {
+        let obeys = self
+            .peers
+            .get(from)
+            .and_then(|peer| peer.heartbeat.as_ref())
+            .is_some_and(|beat| beat.obeyed == stamp);
+        if self.coordinating().is_some_and(|c| c.committed == Some(stamp)) && !obeys {
             self.send_committed(from);
         }
     }

@@ -110,6 +110,8 @@ impl<R: Rules> Node<R> {
         if let Some((sent, _)) = heartbeat.heard {
             self.on_acknowledged_beat(from, &heartbeat, sent);
         }
+        // All that a heartbeat says is durable (H21): it repeats an acknowledgement that was lost.
+        self.on_accepted(from, heartbeat.epoch, heartbeat.stamp, heartbeat.store);
         let Some(leading) = &heartbeat.leading else { return };
         if heartbeat.epoch < self.stored.epoch {
             let epoch = self.durable.epoch;

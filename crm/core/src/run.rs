@@ -83,9 +83,13 @@ impl<R: Rules> Node<R> {
             };
             wants.insert(group.id.clone(), if ending { Want::Stop } else { want });
         }
+        // Hands off comes before new wants, hands on after them: in between, old wants would count.
         let maintenance = record.intents.maintenance.is_some();
-        self.executor.maintenance(now, maintenance);
+        if maintenance {
+            self.executor.maintenance(now, true);
+        }
         self.executor.want(now, &wants);
+        self.executor.maintenance(now, maintenance);
         self.executor.restarts(now, &record.intents.restarts);
         if let Some((incarnation, number)) = record.failures_counted.get(&self.id)
             && *incarnation == self.incarnation

@@ -78,7 +78,14 @@ impl<R: Rules> Node<R> {
                 || obeyed.record.intents.cluster_stopped
                 || obeyed.record.intents.maintenance.is_some()
                 || obeyed.record.intents.standby.contains(&self.id);
+            let banned = R::BAN_IS_HEEDED
+                && obeyed
+                    .record
+                    .bans
+                    .get(&group.id)
+                    .is_some_and(|nodes| nodes.contains_key(&self.id));
             if grant.owner == self.id
+                || banned
                 || grant.state != GrantState::Held
                 || down
                 || self.silence.taken.contains_key(&group.id)
@@ -148,8 +155,12 @@ impl<R: Rules> Node<R> {
         let mut taken: Vec<(GroupId, NodeId)> =
             self.silence.taken.keys().map(|group| (group.clone(), self.id.clone())).collect();
         for (name, peer) in self.peers.iter().filter(|(_, peer)| peer.alive) {
-            let groups = peer.heartbeat.iter().flat_map(|beat| &beat.taken);
-            taken.extend(groups.map(|group| (group.clone(), name.clone())));
+            let Some(beat) = &peer.heartbeat else { continue };
+            // What was decided later than what the taker obeyed has settled it already.
+            let open = beat.taken.iter().filter(|group| {
+                next.grants.get(*group).is_some_and(|grant| grant.since <= beat.obeyed)
+            });
+            taken.extend(open.map(|group| (group.clone(), name.clone())));
         }
         for (group, node) in taken {
             let exempt = cluster.group(&group).is_some_and(Group::moves_on_silence);

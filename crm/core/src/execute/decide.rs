@@ -132,6 +132,8 @@ fn start_steps<R: Rules>(group: &GroupRun) -> Vec<Step> {
     }
     for (index, resource) in group.resources.iter().enumerate() {
         match (&resource.open, resource.state) {
+            // It is going down just now; what stands on it waits for the end of that.
+            (Some(open), _) if open.action == Action::Stop => break,
             (_, State::Running) => continue,
             (None, State::Stopped) => steps.push(Step::Call(index, Action::Start)),
             // A look at a stopped resource gives way to its start.
