@@ -196,15 +196,18 @@ impl Layout {
         }
         text.push_str("groups:\n");
         for group in self.groups {
-            group.write(&mut text, revision);
+            group.write(&mut text, self.nodes, revision);
         }
         text
     }
 }
 
 impl Shape {
-    fn write(&self, text: &mut String, revision: u64) {
-        let Shape { name, prefer, .. } = self;
+    fn write(&self, text: &mut String, nodes: &[&str], revision: u64) {
+        let name = self.name;
+        // A lone machine names no absent ones: the configuration would be refused.
+        let prefer: Vec<&str> =
+            self.prefer.iter().copied().filter(|node| nodes.contains(node)).collect();
         let _ = writeln!(text, "  {name}:\n    prefer: [{}]", prefer.join(", "));
         let _ = writeln!(text, "    restarts: {}\n    resources:", 3 + revision % 4);
         for resource in self.resources {

@@ -3,8 +3,8 @@
 use super::Rulebook;
 use crm_core::time::Span;
 
-/// A daemon that is restarted is back within this time; the watchdog must not fire before.
-pub(crate) const DAEMON_RESTART: Span = Span::secs(5);
+/// A daemon that is restarted (at once, by systemd) feeds the watchdog again within this time.
+pub(crate) const DAEMON_RESTART: Span = Span::millis(1500);
 /// More heartbeats than this a second are load, not safety.
 const KEEPALIVE_MIN: Span = Span::millis(10);
 /// Longer ones are certainly slips: nobody waits a day for a failover.

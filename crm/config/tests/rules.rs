@@ -1,0 +1,271 @@
+//! Relations that a configuration must keep, by the acceptance rows and rules they come from.
+
+use crm_config::{AgentCatalog, AgentFacts, NoCatalog, Protection, Severity, budget, check, parse};
+use crm_core::model::{AgentClass, AgentRef, Fencing};
+use crm_core::time::Span;
+
+const NODES: &str = "nodes: {a: {links: [10.0.0.1, 10.1.0.1]}, b: {links: [10.0.0.2, 10.1.0.2]}}\n";
+const ARMED: &str = "nodes:\n  a: {links: [10.0.0.1, 10.1.0.1], watchdog: /dev/watchdog}\n  \
+                     b: {links: [10.0.0.2, 10.1.0.2], watchdog: /dev/watchdog}\n";
+
+fn messages(text: &str, severity: Severity) -> Vec<String> {
+    check("x", text, &NoCatalog)
+        .diagnostics
+        .into_iter()
+        .filter(|found| found.severity == severity)
+        .map(|found| found.message)
+        .collect()
+}
+
+fn errors(rest: &str) -> Vec<String> {
+    messages(&format!("cluster: x\n{rest}"), Severity::Error)
+}
+
+fn warnings(rest: &str) -> Vec<String> {
+    messages(&format!("cluster: x\n{rest}"), Severity::Warning)
+}
+
+#[test]
+fn hb5_heartbeats_own_terms_are_enough() {
+    let text =
+        format!("cluster: x\n{NODES}fencing: none\nheartbeat: {{keepalive: 2, deadtime: 5}}\n");
+    let timing = parse(&text).unwrap().timing;
+    assert_eq!(timing.keepalive, Span::secs(2));
+    assert_eq!(timing.warntime, Span::millis(3500));
+    assert_eq!(timing.deadtime, Span::secs(5));
+    assert!(timing.deadtime + timing.election + timing.keepalive < timing.lease);
+}
+
+#[test]
+fn impossible_times_are_refused_each_with_its_reason() {
+    for (times, reason) in [
+        ("keepalive: 500ms, warntime: 500ms", "`keepalive` must be shorter than `warntime`"),
+        ("warntime: 1s, deadtime: 1s", "`warntime` must be shorter than `deadtime`"),
+        ("initdead: 999ms", "`deadtime` must be shorter than `initdead`"),
+        ("lease: 1700ms", "`lease` is too short for this `deadtime`"),
+        ("lease: 2s, election: 1s", "`lease` is too short for this `deadtime`"),
+        ("watchdog: 3500ms", "`watchdog` is too short"),
+        ("rejoin_after: 9s, watchdog: 10s", "`watchdog` is too short"),
+        ("keepalive: 1ms", "`keepalive` is too short"),
+        ("deadtime: 0", "`deadtime` is 0s"),
+        ("lease: 25h", "`lease` is 25h"),
+    ] {
+        let found =
+            errors(&format!("{ARMED}witness: 10.0.0.9\nfencing: none\nheartbeat: {{{times}}}\n"));
+        assert_eq!(found, [reason], "{times}");
+    }
+    let fine = format!(
+        "{ARMED}witness: 10.0.0.9\nfencing: none\nheartbeat: {{lease: 1701ms, watchdog: 3501ms}}\n"
+    );
+    assert_eq!(errors(&fine), [""; 0]);
+}
+
+#[test]
+fn the_delay_in_a_tie_is_longer_than_the_slowest_node_takes() {
+    let devices = "fencing: {a: [{agent: fence_x, timeout: 8s}, {agent: fence_y, timeout: 12s}], b: {agent: fence_x}}\n";
+    let cluster = parse(&format!("cluster: x\n{NODES}{devices}")).unwrap();
+    let Fencing::Devices { delay, .. } = cluster.fencing else { panic!("no devices") };
+    assert_eq!(delay, Span::secs(25));
+    let short = "`fencing_delay` is shorter than a device may take";
+    assert_eq!(warnings(&format!("{NODES}{devices}fencing_delay: 20s\n")), [short]);
+    assert_eq!(warnings(&format!("{NODES}{devices}fencing_delay: 20001ms\n")), [""; 0]);
+    assert_eq!(
+        warnings(&format!("{NODES}{devices}fencing_delay: 5s\nwitness: 10.0.0.9\n")),
+        [""; 0]
+    );
+}
+
+#[test]
+fn hb13_a_volume_without_a_name_is_refused() {
+    let found = errors(&format!("{NODES}fencing: none\ngroups: {{g: {{resources: [drbd]}}}}\n"));
+    assert_eq!(found, ["`drbd` needs `resource`"]);
+}
+
+#[test]
+fn hb17_one_instance_in_two_groups_is_refused() {
+    for (resource, refused) in [
+        ("heartbeat:mysqld", true),
+        ("lsb:oractl: {args: [start, T1]}", true),
+        ("systemd:mysqld", true),
+        ("drbd: r0", true),
+        ("mysql: /data/mysql", true),
+        ("vip: 10.0.0.77/24", true),
+        ("ocf:heartbeat:Filesystem: {device: /dev/sdb}", true),
+        ("process: {command: /usr/bin/worker}", false),
+        ("apache", false),
+    ] {
+        let text = format!(
+            "{NODES}fencing: none\ngroups: {{g: {{resources: [{resource}]}}, h: {{resources: [{resource}]}}}}\n"
+        );
+        assert_eq!(errors(&text).len(), usize::from(refused), "{resource}: {:?}", errors(&text));
+    }
+    let apart = format!(
+        "{NODES}fencing: none\ngroups:\n  g: {{resources: [heartbeat:oractl: {{args: [T1]}}, filesystem: {{device: tmpfs, at: /a}}]}}\n  \
+         h: {{resources: [heartbeat:oractl: {{args: [T2]}}, filesystem: {{device: tmpfs, at: /b}}]}}\n"
+    );
+    assert_eq!(errors(&apart), [""; 0]);
+}
+
+#[test]
+fn h4_h36_what_nothing_protects_waits_and_says_so() {
+    let groups = "groups:\n  data: {resources: [drbd: r0]}\n  brave: {resources: [drbd: r1], unsafe_failover: true}\n  \
+                  ip: {resources: [vip: 10.0.0.7/24]}\n";
+    let unarmed = format!("cluster: x\n{NODES}fencing: none\n{groups}");
+    let pair = format!("cluster: x\n{ARMED}fencing: none\n{groups}");
+    for text in [&unarmed, &pair] {
+        let kinds: Vec<Protection> =
+            budget(&parse(text).unwrap()).iter().map(|line| line.protection).collect();
+        assert_eq!(kinds, [Protection::Operator, Protection::Silence, Protection::Silence]);
+        assert_eq!(
+            messages(text, Severity::Warning),
+            [
+                "group `data` waits for the operator when its node falls silent",
+                "two nodes may run group `brave` at once",
+                "two nodes may hold group `ip` at once",
+            ]
+        );
+    }
+}
+
+#[test]
+fn budgets_follow_the_protection() {
+    let group = "groups: {data: {resources: [drbd: r0]}}\n";
+    for (protection, kind, failover) in [
+        (
+            "fencing: {a: {agent: fence_x}, b: {agent: fence_x, timeout: 9s}}\n",
+            Protection::Device,
+            Some(21_000),
+        ),
+        ("fencing: {a: {agent: fence_x}}\n", Protection::Operator, None),
+        ("fencing: none\nwitness: 10.0.0.9\n", Protection::Watchdog, Some(26_450)),
+        ("fencing: none\n", Protection::Operator, None),
+    ] {
+        let cluster = parse(&format!("cluster: x\n{ARMED}{protection}{group}")).unwrap();
+        let line = &budget(&cluster)[0];
+        assert_eq!(line.protection, kind, "{protection}");
+        assert_eq!(line.failover, failover.map(Span::millis), "{protection}");
+        assert!(line.at_worst >= line.failover);
+    }
+    // A tie: the side that hosts less waits before it shoots.
+    let devices = "fencing: {a: {agent: fence_x}, b: {agent: fence_x}}\n";
+    let cluster = parse(&format!("cluster: x\n{NODES}{devices}{group}")).unwrap();
+    assert_eq!(budget(&cluster)[0].at_worst, Some(Span::millis(46_700)));
+    let lone = "groups: {data: {resources: [drbd: r0], prefer: a, only_preferred: true}}\n";
+    let cluster = parse(&format!("cluster: x\n{NODES}{devices}{lone}")).unwrap();
+    assert_eq!(budget(&cluster)[0].protection, Protection::NoOtherNode);
+}
+
+#[test]
+fn circles_and_contradictions_over_several_groups_are_found() {
+    let group = |name: &str, rest: &str, last: u8| {
+        format!("  {name}: {{{rest}, resources: [vip: 10.0.0.{last}/24]}}\n")
+    };
+    let text = format!(
+        "{NODES}fencing: none\ngroups:\n{}{}{}{}",
+        group("p", "starts_after: q", 11),
+        group("q", "starts_after: r", 12),
+        group("r", "starts_after: q, runs_with: s", 13),
+        group("s", "runs_with: p, avoids: r", 14),
+    );
+    assert_eq!(
+        errors(&text),
+        ["`starts_after` goes in a circle", "`s` must run with `r` and avoid it"]
+    );
+    let text = format!(
+        "{NODES}fencing: none\ngroups:\n{}{}",
+        group("p", "runs_with: q", 11),
+        group("q", "runs_with: p", 12),
+    );
+    assert_eq!(errors(&text), ["`runs_with` goes in a circle"]);
+    let text = format!(
+        "{NODES}fencing: none\ngroups:\n{}{}{}{}",
+        group("p", "starts_after: [q, r]", 11),
+        group("q", "starts_after: s", 12),
+        group("r", "starts_after: s", 13),
+        group("s", "avoids: p", 14),
+    );
+    assert_eq!(errors(&text), [""; 0], "a diamond is no circle");
+}
+
+#[test]
+fn sizes_of_clusters_are_bounded() {
+    let nodes = |count: usize| {
+        let lines: String =
+            (1..=count).map(|n| format!("  n{n}: {{links: [10.0.0.{n}, 10.1.0.{n}]}}\n")).collect();
+        format!("fencing: none\nnodes:\n{lines}")
+    };
+    assert_eq!(errors(&nodes(32)), [""; 0]);
+    assert_eq!(errors(&nodes(33)), ["33 nodes are too many"]);
+    assert_eq!(errors("fencing: none\nnodes: {}\n"), ["there are no nodes"]);
+    let cluster = parse(&format!("cluster: x\n{}", nodes(9))).unwrap();
+    assert_eq!(cluster.nodes.iter().filter(|node| node.voter).count(), 7);
+}
+
+/// A machine that has `vip`, one own agent, and one OCF agent.
+struct Machine;
+
+impl AgentCatalog for Machine {
+    fn facts(&self, agent: &AgentRef) -> Option<AgentFacts> {
+        let (parameters, required): (&[&str], &[&str]) = match agent.name.as_str() {
+            "vip" => (&["address", "interface"], &["address"]),
+            "queue" => (&["spool", "user"], &["spool"]),
+            "docker" => (&["image"], &["image"]),
+            _ => return None,
+        };
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Some(AgentFacts { parameters: Some(list(parameters)), required: list(required) })
+    }
+    fn knows_class(&self, _: &AgentClass) -> bool {
+        true
+    }
+}
+
+#[test]
+fn the_machine_sharpens_the_check_and_never_the_meaning() {
+    let text = |resource: &str| {
+        format!("cluster: x\n{NODES}fencing: none\ngroups: {{g: {{resources: [{resource}]}}}}\n")
+    };
+    for (resource, severity, message, help) in [
+        (
+            "vip: {address: 10.0.0.7, interfcae: eth0}",
+            Severity::Error,
+            "`vip` has no parameter `interfcae`",
+            "`interface`",
+        ),
+        ("vpi", Severity::Error, "there is no agent `vpi`", "`vip`"),
+        ("queue: {user: mail}", Severity::Error, "`queue` needs `spool`", ""),
+        (
+            "ocf:heartbeat:docker: {image: x, nmae: y}",
+            Severity::Warning,
+            "`ocf:heartbeat:docker` has no parameter `nmae`",
+            "image",
+        ),
+        ("ocf:heartbeat:docker", Severity::Error, "`ocf:heartbeat:docker` needs `image`", ""),
+        (
+            "systemd:nginx",
+            Severity::Warning,
+            "`systemd:nginx` is not installed on this machine",
+            "cannot run",
+        ),
+        ("process: /bin/x", Severity::Warning, "`process` is not installed on this machine", ""),
+    ] {
+        let text = text(resource);
+        let checked = check("x", &text, &Machine);
+        let found = checked
+            .diagnostics
+            .iter()
+            .find(|found| found.message == message)
+            .unwrap_or_else(|| panic!("{resource}: {:?}", checked.diagnostics));
+        assert_eq!(found.severity, severity, "{resource}");
+        assert!(
+            found.help.clone().unwrap_or_default().contains(help),
+            "{resource}: {:?}",
+            found.help
+        );
+        let alone = parse(&text).unwrap();
+        if let Some(cluster) = checked.cluster {
+            assert_eq!(cluster, alone, "{resource}");
+        }
+    }
+    assert!(check("x", &text("queue: {spool: /var/q}"), &Machine).cluster.is_some());
+}
