@@ -1,0 +1,322 @@
+//! The command line.
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Keeps services running on a few machines.
+#[derive(Debug, Parser)]
+#[command(name = "crm", version, about, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where this node keeps its things; the defaults are those of the package.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Place {
+    /// Directory of cluster.yaml and authkeys
+    #[arg(
+        long,
+        global = true,
+        env = "CRM_CONFIG_DIR",
+        default_value = "/etc/crm",
+        value_name = "DIR",
+        hide_env = true
+    )]
+    pub(crate) config_dir: PathBuf,
+    /// Directory of the store
+    #[arg(
+        long,
+        global = true,
+        env = "CRM_STATE",
+        default_value = "/var/lib/crm",
+        value_name = "DIR",
+        hide_env = true
+    )]
+    pub(crate) state: PathBuf,
+    /// Directory of the control socket
+    #[arg(
+        long,
+        global = true,
+        env = "CRM_RUN",
+        default_value = "/run/crm",
+        value_name = "DIR",
+        hide_env = true
+    )]
+    pub(crate) run: PathBuf,
+    /// The control socket [default: crm.sock in the run directory]
+    #[arg(long, global = true, env = "CRM_SOCKET", value_name = "PATH", hide_env = true)]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Found a cluster on this machine
+    Init(Init),
+    /// Let this machine join the cluster that NODE belongs to
+    Join(Join),
+    /// Check a configuration and print the failover budget of each group
+    Check(Check),
+    /// Commit a configuration to all nodes or to none, after showing what it changes
+    Apply(Apply),
+    /// Make a key file, or rotate its keys
+    Keygen(Keygen),
+    /// Print the configuration in force
+    Config,
+    /// Show the cluster
+    Status(Status),
+    /// Explain why a group is where it is, or why it is nowhere
+    Why(Why),
+    /// Show what happened on this node
+    Events(Events),
+    #[command(flatten)]
+    Change(Change),
+    /// List, describe and test agents
+    Agents(Agents),
+    /// Show a cluster failing over, here, without root
+    Demo(Demo),
+    /// Print man page, completions
+    #[command(hide = true)]
+    Generate(Generate),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Init {
+    /// Name of the cluster
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// Name of this node [default: the host name up to its first dot]
+    #[arg(long, env = "CRM_NODE", value_name = "NAME", hide_env = true)]
+    pub(crate) node: Option<String>,
+    /// Address of this node on one link; repeat it for several links
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) link: Vec<String>,
+    /// How a silent node is proved dead: `none`, or the path of a command
+    #[arg(long, value_name = "none|COMMAND")]
+    pub(crate) fencing: Option<String>,
+    /// UDP port of the heartbeats
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Join {
+    /// Address or host name of a node of the cluster, with its port if that is not the default
+    #[arg(value_name = "NODE")]
+    pub(crate) contact: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Check {
+    /// The file [default: cluster.yaml in the configuration directory]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Apply {
+    /// The file [default: cluster.yaml in the configuration directory]
+    #[arg(value_name = "FILE", conflicts_with = "rollback")]
+    pub(crate) file: Option<PathBuf>,
+    /// Go back to the configuration before the last one
+    #[arg(long)]
+    pub(crate) rollback: bool,
+    /// Only show what would change
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Keygen {
+    /// The file [default: authkeys in the configuration directory]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Add a new key that is accepted but not yet used for sending
+    #[arg(long, group = "step")]
+    pub(crate) add: bool,
+    /// Send with this key from now on
+    #[arg(long, group = "step", value_name = "KEY")]
+    pub(crate) send_with: Option<u8>,
+    /// Forget this key
+    #[arg(long, group = "step", value_name = "KEY")]
+    pub(crate) drop: Option<u8>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Status {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Draw it again each second until interrupted
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Show the links: loss, round trip, longest gap, and the deadtime these support
+    #[arg(long)]
+    pub(crate) links: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Why {
+    pub(crate) group: String,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Events {
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Go on with those to come
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Only the last N
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(crate) last: Option<usize>,
+}
+
+/// Whether to wait for the outcome.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct Waiting {
+    /// Return as soon as the change is committed, without waiting until it is carried out
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// How long to wait, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(crate) timeout: u64,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Change {
+    /// Let a group run, or with --all the whole cluster; survives boots
+    Start {
+        #[arg(required_unless_present = "all")]
+        group: Option<String>,
+        #[arg(long, conflicts_with = "group")]
+        all: bool,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+    /// Stop a group and keep it down, or with --all the whole cluster; survives boots
+    Stop {
+        #[arg(required_unless_present = "all")]
+        group: Option<String>,
+        #[arg(long, conflicts_with = "group")]
+        all: bool,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+    /// Stop a group and start it where it is
+    Restart {
+        group: String,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+    /// Move a group now, to NODE or to the best other one
+    Migrate {
+        group: String,
+        node: Option<String>,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+    /// Move everything away from a node and keep it empty
+    Standby {
+        node: String,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+    /// End a standby
+    Online {
+        node: String,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+    /// Hands off: start, stop, move and fence nothing
+    Maintenance {
+        #[arg(value_parser = ["on", "off"])]
+        state: String,
+        /// End by itself after this long, such as 30m or 1h
+        #[arg(long = "for", value_name = "TIME")]
+        lasts: Option<String>,
+    },
+    /// Forget failures, so that a group is tried again
+    Clear {
+        group: Option<String>,
+        #[arg(long, value_name = "NODE")]
+        node: Option<String>,
+    },
+    /// Power a node off by its fencing device
+    Fence {
+        node: String,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+    /// Give your word that a silent node is off; the cluster then takes over what it ran
+    ConfirmDead {
+        node: String,
+        /// The name again, instead of being asked for it
+        #[arg(long, value_name = "NODE")]
+        i_am_certain: Option<String>,
+    },
+    /// End the daemon of this node after its groups have moved
+    Leave,
+    /// End the daemon of this node and leave everything running, for an upgrade
+    Keep,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Agents {
+    #[command(subcommand)]
+    pub(crate) command: AgentsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentsCommand {
+    /// Agents on this machine
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Parameters and actions of one agent
+    Info {
+        agent: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the conformance tests against an agent, for real
+    Test {
+        agent: String,
+        /// NAME=VALUE
+        params: Vec<String>,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Demo {
+    /// Print one JSON object with the figures
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Stay inside with a shell afterwards
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Generate {
+    #[arg(value_parser = ["man", "bash", "zsh", "fish"])]
+    pub(crate) what: String,
+}

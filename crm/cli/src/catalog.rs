@@ -1,0 +1,122 @@
+//! The agents on this machine: our own, and the OCF agents that Debian packages bring.
+
+use crm_agents::ocf::{OCF_ROOT, agent_path, parse_meta_data};
+use crm_agents::{BUILTIN, MetaData, meta_data};
+use crm_config::{AgentCatalog, AgentFacts};
+use crm_core::model::{AgentClass, AgentRef};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// An agent that says what it is must do so within this time.
+const META_DATA_TIME: Duration = Duration::from_secs(10);
+
+/// Answers what is installed here.
+pub(crate) struct Installed;
+
+impl AgentCatalog for Installed {
+    fn facts(&self, agent: &AgentRef) -> Option<AgentFacts> {
+        let description = describe(agent)?;
+        let required = description.parameters.iter().filter(|p| p.required && p.default.is_none());
+        Some(AgentFacts {
+            parameters: Some(description.parameters.iter().map(|p| p.name.clone()).collect()),
+            required: required.map(|p| p.name.clone()).collect(),
+        })
+    }
+
+    fn knows_class(&self, class: &AgentClass) -> bool {
+        match class {
+            AgentClass::Own => true,
+            AgentClass::Ocf { .. } => Path::new(OCF_ROOT).join("resource.d").is_dir(),
+            _ => false,
+        }
+    }
+}
+
+/// What an agent says of itself.
+pub(crate) fn describe(agent: &AgentRef) -> Option<MetaData> {
+    match &agent.class {
+        AgentClass::Own => meta_data(&agent.name),
+        AgentClass::Ocf { provider } => {
+            let path = agent_path(OCF_ROOT, provider, &agent.name)?;
+            let text = ask_meta_data(&path)?;
+            parse_meta_data(&text).ok()
+        }
+        _ => None,
+    }
+}
+
+/// `vip` or `ocf:PROVIDER:NAME`.
+pub(crate) fn parse_name(text: &str) -> Result<AgentRef, String> {
+    let agent = match text.split(':').collect::<Vec<_>>().as_slice() {
+        [name] => AgentRef { class: AgentClass::Own, name: (*name).to_owned() },
+        ["ocf", provider, name] => AgentRef {
+            class: AgentClass::Ocf { provider: (*provider).to_owned() },
+            name: (*name).to_owned(),
+        },
+        _ => return Err(format!("expected NAME or ocf:PROVIDER:NAME, found {text}")),
+    };
+    if agent.name.contains('/') || agent.name.is_empty() {
+        return Err(format!("{text} does not name an agent"));
+    }
+    Ok(agent)
+}
+
+/// Every agent here, ours first.
+pub(crate) fn all() -> Vec<String> {
+    let mut names: Vec<String> = BUILTIN.iter().map(ToString::to_string).collect();
+    let root = Path::new(OCF_ROOT).join("resource.d");
+    for provider in entries(&root) {
+        let provider_name = file_name(&provider);
+        for agent in entries(&provider).into_iter().filter(|path| is_executable(path)) {
+            names.push(format!("ocf:{provider_name}:{}", file_name(&agent)));
+        }
+    }
+    names
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let Ok(read) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = read.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| !file_name(path).starts_with('.'));
+    paths.sort();
+    paths
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+fn ask_meta_data(path: &Path) -> Option<String> {
+    let mut child = Command::new(path)
+        .arg("meta-data")
+        .env("OCF_ROOT", OCF_ROOT)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let mut pipe = child.stdout.take()?;
+    // Read apart, so that an agent that prints nothing for ever costs its time and no more.
+    let reader = std::thread::spawn(move || {
+        use std::io::Read;
+        let mut text = String::new();
+        let read = (&mut pipe).take(1 << 20).read_to_string(&mut text);
+        read.ok().map(|_| text)
+    });
+    let until = Instant::now() + META_DATA_TIME;
+    while child.try_wait().ok()?.is_none() {
+        if Instant::now() >= until {
+            child.kill().ok()?;
+            child.wait().ok()?;
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    reader.join().ok()?
+}

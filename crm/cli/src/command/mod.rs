@@ -1,0 +1,15 @@
+//! One file per command, or per family of commands that are alike.
+
+pub(crate) mod agents;
+pub(crate) mod apply;
+pub(crate) mod change;
+pub(crate) mod check;
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod events;
+pub(crate) mod generate;
+pub(crate) mod init;
+pub(crate) mod join;
+pub(crate) mod keygen;
+pub(crate) mod status;
+pub(crate) mod why;

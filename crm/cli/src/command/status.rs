@@ -1,0 +1,38 @@
+//! `crm status`.
+
+use crate::args::{Place, Status as Args};
+use crate::draw;
+use crate::output::{Failure, Output};
+use crate::session::Session;
+use crm_api::{Exit, Reply, Request};
+use std::time::Duration;
+
+/// Between two drawings of `--watch`.
+const AGAIN: Duration = Duration::from_secs(1);
+
+pub(crate) fn run(place: &Place, args: Args, output: &mut Output) -> Result<Exit, Failure> {
+    let mut session = Session::open(place)?;
+    loop {
+        let status = session.status()?;
+        if args.json {
+            output.json(&status)?;
+        } else {
+            let mut text = draw::status::draw(&status, output);
+            if args.links {
+                text.push_str(&draw::links::draw(&status, output));
+                if let Reply::Links(report) = session.ask(Request::Links)? {
+                    text.push_str(&draw::links::draw_counters(&report, output));
+                }
+            }
+            if args.watch && output.is_terminal() {
+                output.text("\x1b[H\x1b[2J")?;
+            }
+            output.text(&text)?;
+        }
+        if !args.watch {
+            let exit = if status.quorum { Exit::Done } else { Exit::NoQuorum };
+            return Ok(exit);
+        }
+        std::thread::sleep(AGAIN);
+    }
+}

@@ -1,0 +1,6 @@
+//! Drawing for people. The text says everything; colours only help.
+
+pub(crate) mod links;
+pub(crate) mod status;
+mod table;
+pub(crate) mod why;

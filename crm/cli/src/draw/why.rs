@@ -1,0 +1,80 @@
+//! Everything about one group.
+
+use super::table::table;
+use crate::output::{Output, Tone};
+use crate::wait::place_of;
+use crm_core::status::{GroupStatus, ResourcePhase, Status};
+
+pub(crate) fn draw(group: &GroupStatus, status: &Status, output: &Output) -> String {
+    let mut text = format!("{}\n", output.tone(Tone::Strong, &place_of(group)));
+    text.push_str(&format!("  {}\n", group.reason));
+    if !status.complete {
+        text.push_str("  (this node knows only itself: no coordinator answers)\n");
+    }
+    if let Some(node) = &group.pinned_to {
+        text.push_str(&format!("  an operator sends it to {node}\n"));
+    }
+    if !group.verdicts.is_empty() {
+        let rows: Vec<Vec<String>> = group
+            .verdicts
+            .iter()
+            .map(|verdict| {
+                let can = if verdict.possible { "yes" } else { "no" };
+                vec![verdict.node.to_string(), can.to_owned(), verdict.reason.clone()]
+            })
+            .collect();
+        text.push('\n');
+        text.push_str(&table(&["NODE", "COULD RUN IT", "BECAUSE"], &rows, |_, _, cell| {
+            cell.to_owned()
+        }));
+    }
+    section(&mut text, "failures", group.failures.iter().map(|(n, f)| format!("on {n} {f}")));
+    section(&mut text, "banned", group.bans.iter().map(|(n, r)| format!("on {n}: {r}")));
+    section(
+        &mut text,
+        "not proved stopped elsewhere",
+        group.elsewhere.iter().map(|(n, p)| format!("on {n}: {}", crate::wait::phase(*p))),
+    );
+    if !group.resources.is_empty() {
+        let rows: Vec<Vec<String>> = group
+            .resources
+            .iter()
+            .map(|resource| {
+                vec![
+                    resource.id.to_string(),
+                    resource.agent.clone(),
+                    word(resource.phase).to_owned(),
+                    resource.reason.clone().unwrap_or_default(),
+                ]
+            })
+            .collect();
+        text.push('\n');
+        text.push_str(&table(&["RESOURCE", "AGENT", "STATE HERE", ""], &rows, |_, _, cell| {
+            cell.to_owned()
+        }));
+    }
+    section(&mut text, "decisions, newest last", group.decisions.iter().cloned());
+    text
+}
+
+fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) {
+    let mut lines = lines.peekable();
+    if lines.peek().is_some() {
+        text.push_str(&format!("\n{title}:\n"));
+    }
+    for line in lines {
+        text.push_str(&format!("  {line}\n"));
+    }
+}
+
+fn word(phase: ResourcePhase) -> &'static str {
+    match phase {
+        ResourcePhase::Unknown => "unknown",
+        ResourcePhase::Stopped => "stopped",
+        ResourcePhase::Starting => "starting",
+        ResourcePhase::Running => "running",
+        ResourcePhase::Stopping => "stopping",
+        ResourcePhase::Failed => "failed",
+        ResourcePhase::StopFailed => "stop failed",
+    }
+}

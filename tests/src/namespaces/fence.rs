@@ -1,0 +1,137 @@
+//! The laboratory's power switch: a `command:` device that ends every process of a node and answers
+//! when none is left. It can be told to be slow, to lose requests, or to fail.
+
+use super::keeper::Keeper;
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How the switch behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FenceMode {
+    /// Acts at once and says so.
+    Works,
+    /// Acts and answers this much later.
+    Slow(Duration),
+    /// Acts, and the answer is lost.
+    Unreported,
+    /// Neither acts nor answers.
+    Lost,
+    /// Says at once that it cannot.
+    Fails,
+}
+
+/// What the switch and the laboratory share.
+#[derive(Debug)]
+pub(super) struct Power {
+    pub(super) keepers: BTreeMap<String, Keeper>,
+    pub(super) mode: FenceMode,
+    /// Targets of every request, in order.
+    pub(super) requests: Vec<String>,
+    /// Targets that were ended by the switch.
+    pub(super) killed: Vec<String>,
+}
+
+pub(super) type SharedPower = Arc<Mutex<Power>>;
+
+/// The thread that serves the switch; it ends when it reads `quit`.
+#[derive(Debug)]
+pub(super) struct Switchboard {
+    /// Held open: the directory may be gone when the end is to be said.
+    quit: std::fs::File,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The script that a node calls as its fencing command.
+pub(super) fn script(directory: &Path) -> PathBuf {
+    directory.join("power-off")
+}
+
+impl Switchboard {
+    pub(super) fn start(directory: &Path, power: SharedPower) -> std::io::Result<Switchboard> {
+        let requests = directory.join("requests");
+        nix::unistd::mkfifo(&requests, nix::sys::stat::Mode::from_bits_truncate(0o600))?;
+        let path = script(directory);
+        let text = format!(
+            "#!/bin/sh\n# Ends every process of the node $CRM_FENCE_TARGET.\n\
+             reply={0}/reply.$$.$(cat /proc/sys/kernel/random/uuid)\n\
+             mkfifo \"$reply\" || exit 1\n\
+             echo \"$CRM_FENCE_TARGET $reply\" >{1}\n\
+             read -r word <\"$reply\"; rm -f \"$reply\"\n\
+             [ \"$word\" = off ]\n",
+            directory.display(),
+            requests.display(),
+        );
+        std::fs::write(&path, text)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+        // Opened for both directions, so that it neither blocks nor sees an end.
+        let pipe = OpenOptions::new().read(true).write(true).open(&requests)?;
+        let quit = pipe.try_clone()?;
+        let thread = std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines() {
+                let Ok(line) = line else { return };
+                if line == "quit" {
+                    return;
+                }
+                if let Some((target, reply)) = line.split_once(' ') {
+                    let (power, target) = (power.clone(), target.to_owned());
+                    let reply = PathBuf::from(reply);
+                    // Two requests at once must not wait for one another.
+                    std::thread::spawn(move || serve(&power, &target, &reply));
+                }
+            }
+        });
+        Ok(Switchboard { quit, thread: Some(thread) })
+    }
+}
+
+impl Drop for Switchboard {
+    fn drop(&mut self) {
+        let _ = self.quit.write_all(b"quit\n");
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(power: &SharedPower, target: &str, reply: &Path) {
+    let mode = {
+        let mut power = power.lock().unwrap_or_else(PoisonError::into_inner);
+        power.requests.push(target.to_owned());
+        power.mode
+    };
+    if let FenceMode::Slow(time) = mode {
+        std::thread::sleep(time);
+    }
+    let word = match mode {
+        FenceMode::Lost => return,
+        FenceMode::Fails => "failed",
+        FenceMode::Works | FenceMode::Slow(_) | FenceMode::Unreported => {
+            let mut power = power.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(mut keeper) = power.keepers.remove(target) {
+                keeper.kill();
+                power.killed.push(target.to_owned());
+            }
+            "off"
+        }
+    };
+    if mode == FenceMode::Unreported {
+        return;
+    }
+    // The asker may be dead by now; opening for both directions does not wait for it.
+    if let Ok(mut pipe) = OpenOptions::new().read(true).write(true).open(reply) {
+        let _ = pipe.write_all(format!("{word}\n").as_bytes());
+        // Kept open until the asker has read it and removed the pipe.
+        for _ in 0..200 {
+            if !reply.exists() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}

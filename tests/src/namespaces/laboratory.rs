@@ -1,0 +1,371 @@
+//! The laboratory: a switch, nodes on it, a client beside them, and faults.
+
+use super::fence::{FenceMode, Power, SharedPower, Switchboard, script};
+use super::keeper::Keeper;
+use super::node::{Node, install_programs};
+use super::probe::Probe;
+use crm_core::status::Status;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What to build.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub nodes: Vec<String>,
+    /// Networks that connect them all.
+    pub links: u8,
+}
+
+impl Options {
+    #[must_use]
+    pub fn new(nodes: &[&str], links: u8) -> Options {
+        Options { nodes: nodes.iter().map(ToString::to_string).collect(), links }
+    }
+}
+
+/// A running laboratory. Dropping it ends everything and removes its directory.
+#[derive(Debug)]
+pub struct Laboratory {
+    pub directory: PathBuf,
+    pub nodes: BTreeMap<String, Node>,
+    options: Options,
+    switch: Keeper,
+    client: Keeper,
+    power: SharedPower,
+    _switchboard: Switchboard,
+}
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+static BUILD: Once = Once::new();
+
+impl Laboratory {
+    /// Builds nodes, networks and the power switch; no daemon runs yet.
+    ///
+    /// # Panics
+    /// If anything of it cannot be had: a laboratory that is half there proves nothing.
+    #[must_use]
+    pub fn new(options: Options) -> Laboratory {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("crm-laboratory-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory for the laboratory");
+        let programs = directory.join("bin");
+        install_programs(&programs, &crm_program()).expect("links to the programs");
+        let switch = Keeper::start("switch").expect("the switch");
+        let client = Keeper::start("client").expect("the client");
+        for link in 0..options.links {
+            ip(&switch, &format!("link add br{link} type bridge"));
+            ip(&switch, &format!("link set br{link} up"));
+        }
+        let power: SharedPower = Arc::new(Mutex::new(Power {
+            keepers: BTreeMap::new(),
+            mode: FenceMode::Works,
+            requests: Vec::new(),
+            killed: Vec::new(),
+        }));
+        let switchboard = Switchboard::start(&directory, power.clone()).expect("the power switch");
+        let nodes = options
+            .nodes
+            .iter()
+            .map(|name| {
+                let disk = directory.join(name);
+                for part in ["etc", "state", "run", "agents"] {
+                    std::fs::create_dir_all(disk.join(part)).expect("the node's disk");
+                }
+                let node = Node {
+                    name: name.clone(),
+                    disk,
+                    power: power.clone(),
+                    programs: programs.clone(),
+                    daemon: None,
+                };
+                (name.clone(), node)
+            })
+            .collect();
+        let laboratory = Laboratory {
+            directory,
+            nodes,
+            options,
+            switch,
+            client,
+            power,
+            _switchboard: switchboard,
+        };
+        for link in 0..laboratory.options.links {
+            laboratory.plug(&laboratory.client, "client", link, 250);
+        }
+        for name in laboratory.options.nodes.clone() {
+            laboratory.power_on(&name);
+        }
+        laboratory
+    }
+
+    /// Address of a node on a link.
+    #[must_use]
+    pub fn address(&self, node: &str, link: u8) -> String {
+        let at = self.options.nodes.iter().position(|name| name == node).unwrap_or(200);
+        format!("10.77.{link}.{}", at + 1)
+    }
+
+    /// The `nodes:` part of a configuration.
+    #[must_use]
+    pub fn nodes_yaml(&self) -> String {
+        let mut text = String::from("nodes:\n");
+        for name in &self.options.nodes {
+            let links: Vec<String> =
+                (0..self.options.links).map(|link| self.address(name, link)).collect();
+            text.push_str(&format!("  {name}: {{links: [{}]}}\n", links.join(", ")));
+        }
+        text
+    }
+
+    /// A `fencing:` part with the laboratory's power switch for every node.
+    #[must_use]
+    pub fn fencing_yaml(&self, timeout: &str, delay: &str) -> String {
+        let mut text = format!("fencing_delay: {delay}\nfencing:\n");
+        let script = script(&self.directory);
+        for name in &self.options.nodes {
+            let script = script.display();
+            text.push_str(&format!(
+                "  {name}: {{agent: command, command: {script}, timeout: {timeout}}}\n"
+            ));
+        }
+        text
+    }
+
+    #[must_use]
+    pub fn node(&self, name: &str) -> &Node {
+        self.nodes.get(name).unwrap_or_else(|| panic!("no node {name}"))
+    }
+
+    pub fn node_mut(&mut self, name: &str) -> &mut Node {
+        self.nodes.get_mut(name).unwrap_or_else(|| panic!("no node {name}"))
+    }
+
+    /// Founds the cluster on the first node, lets the others join, and waits until all vote.
+    pub fn found(&mut self, configuration: &str) {
+        let names = self.options.nodes.clone();
+        let Some(first) = names.first() else { return };
+        std::fs::write(self.node(first).etc("cluster.yaml"), configuration).expect("cluster.yaml");
+        self.node(first).crm(&["init"]);
+        self.node_mut(first).start_daemon(&[]);
+        let contact = self.address(first, 0);
+        for name in names.iter().skip(1) {
+            let keys = self.node(first).etc("authkeys");
+            std::fs::copy(keys, self.node(name).etc("authkeys")).expect("authkeys");
+            self.node(name).crm(&["join", &contact]);
+            self.node_mut(name).start_daemon(&[]);
+        }
+        self.wait("every node votes", Duration::from_secs(40), |lab| {
+            lab.view().is_some_and(|status| {
+                status.quorum
+                    && status.nodes.len() == names.len()
+                    && status.nodes.iter().all(|n| n.voter)
+            })
+        });
+    }
+
+    /// The coordinator's view, from any node that gives it.
+    #[must_use]
+    pub fn view(&self) -> Option<Status> {
+        self.nodes.values().filter_map(Node::try_status).find(|status| status.quorum)
+    }
+
+    /// Waits for a condition.
+    ///
+    /// # Panics
+    /// With the logs of all nodes, if it does not come in time.
+    pub fn wait(&self, what: &str, limit: Duration, mut met: impl FnMut(&Laboratory) -> bool) {
+        let until = Instant::now() + limit;
+        while !met(self) {
+            assert!(Instant::now() < until, "{what}: not within {limit:?}\n{}", self.logs());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until a group runs on a node.
+    pub fn wait_running(&self, group: &str, node: &str) {
+        self.wait(&format!("{group} runs on {node}"), Duration::from_secs(40), |lab| {
+            lab.place(group).is_some_and(|(on, running)| on == node && running)
+        });
+    }
+
+    /// Where a group is, and whether it runs there.
+    #[must_use]
+    pub fn place(&self, group: &str) -> Option<(String, bool)> {
+        let status = self.view()?;
+        let group = status.groups.into_iter().find(|found| found.id.as_str() == group)?;
+        let running = group.phase == crm_core::packet::GroupPhase::Running && !group.ending;
+        Some((group.owner?.to_string(), running))
+    }
+
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let mut text = String::new();
+        for node in self.nodes.values() {
+            text.push_str(&format!("--- {}\n{}\n", node.name, node.log()));
+        }
+        text
+    }
+
+    /// Ends every process of a node at once, and its network with it.
+    pub fn power_off(&self, name: &str) {
+        let mut power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut keeper) = power.keepers.remove(name) {
+            keeper.kill();
+        }
+    }
+
+    /// Gives a node fresh namespaces on its old disk. `run` is empty, as after a boot.
+    pub fn power_on(&self, name: &str) {
+        let run = self.node(name).disk.join("run");
+        let _ = std::fs::remove_dir_all(&run);
+        std::fs::create_dir_all(&run).expect("run directory");
+        let keeper = Keeper::start(name).expect("the node's namespaces");
+        for link in 0..self.options.links {
+            let last = self.options.nodes.iter().position(|n| n == name).unwrap_or(200) + 1;
+            self.plug(&keeper, name, link, last);
+        }
+        self.power
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keepers
+            .insert(name.to_owned(), keeper);
+    }
+
+    fn plug(&self, keeper: &Keeper, name: &str, link: u8, last: usize) {
+        // Interface names have 15 characters at most.
+        let port = format!("p{link}{}", &name[..name.len().min(10)]);
+        // What a killed node leaves may take the kernel a moment to remove.
+        let _ = self.switch.on_network("ip").args(["link", "del", &port]).output();
+        ip(
+            &self.switch,
+            &format!("link add {port} type veth peer name eth{link} netns {}", keeper.pid),
+        );
+        ip(&self.switch, &format!("link set {port} master br{link} up"));
+        ip(keeper, &format!("addr add 10.77.{link}.{last}/24 dev eth{link}"));
+        ip(keeper, &format!("link set eth{link} up"));
+    }
+
+    /// Pulls or plugs the cable of one link of a node.
+    pub fn cable(&self, name: &str, link: u8, plugged: bool) {
+        let port = format!("p{link}{}", &name[..name.len().min(10)]);
+        let state = if plugged { "up" } else { "down" };
+        ip(&self.switch, &format!("link set {port} {state}"));
+    }
+
+    pub fn set_fencing(&self, mode: FenceMode) {
+        self.power.lock().unwrap_or_else(PoisonError::into_inner).mode = mode;
+    }
+
+    /// Nodes that the power switch has ended, in order.
+    #[must_use]
+    pub fn fenced(&self) -> Vec<String> {
+        self.power.lock().unwrap_or_else(PoisonError::into_inner).killed.clone()
+    }
+
+    /// Asks an address from the client's network, all the time.
+    #[must_use]
+    pub fn probe(&self, address: &str, period: Duration) -> Probe {
+        let address = address.parse().unwrap_or_else(|error| panic!("{address}: {error}"));
+        Probe::start(self.client.pid, address, period)
+    }
+
+    /// A command in the client's network.
+    #[must_use]
+    pub fn client(&self, program: &str) -> Command {
+        self.client.command(program)
+    }
+
+    /// Freezes every process of a node, or thaws them, by the freezer of cgroup v2.
+    pub fn freeze(&self, name: &str, frozen: bool) {
+        let group = cgroup_mount().join(format!("crm-laboratory-{}-{name}", std::process::id()));
+        if frozen {
+            std::fs::create_dir_all(&group).expect("a control group");
+            for pid in self.processes_of(name) {
+                // A process that has just ended needs no freezing.
+                let _ = std::fs::write(group.join("cgroup.procs"), pid.to_string());
+            }
+        }
+        std::fs::write(group.join("cgroup.freeze"), if frozen { "1" } else { "0" })
+            .expect("cgroup.freeze");
+        let want = if frozen { "frozen 1" } else { "frozen 0" };
+        let until = Instant::now() + Duration::from_secs(5);
+        while !std::fs::read_to_string(group.join("cgroup.events"))
+            .unwrap_or_default()
+            .contains(want)
+        {
+            assert!(Instant::now() < until, "{name} does not become {want}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Every process in a node's PID namespace, by its number on the host.
+    fn processes_of(&self, name: &str) -> Vec<i32> {
+        let power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(keeper) = power.keepers.get(name) else { return Vec::new() };
+        let of = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+        let own = of(keeper.pid);
+        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|pid| own.is_some() && of(*pid) == own)
+            .collect()
+    }
+}
+
+impl Drop for Laboratory {
+    fn drop(&mut self) {
+        let mut power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
+        power.keepers.clear();
+        drop(power);
+        for node in self.nodes.values_mut() {
+            if let Some(mut daemon) = node.daemon.take() {
+                let _ = daemon.wait();
+            }
+            let group = format!("crm-laboratory-{}-{}", std::process::id(), node.name);
+            if let Some(mount) = find_cgroup_mount() {
+                let _ = std::fs::remove_dir(mount.join(group));
+            }
+        }
+        if std::thread::panicking() {
+            eprintln!("logs of the nodes are kept in {}", self.directory.display());
+        } else {
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
+fn ip(keeper: &Keeper, words: &str) {
+    let done = keeper.on_network("ip").args(words.split_whitespace()).output().expect("ip");
+    let error = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "ip {words}: {error}");
+}
+
+fn find_cgroup_mount() -> Option<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/mounts").ok()?;
+    let mount = mounts.lines().find(|line| line.split_whitespace().nth(2) == Some("cgroup2"))?;
+    mount.split_whitespace().nth(1).map(PathBuf::from)
+}
+
+fn cgroup_mount() -> PathBuf {
+    find_cgroup_mount().expect("cgroup v2 is mounted nowhere")
+}
+
+/// The product's program, built in the profile of this test.
+fn crm_program() -> PathBuf {
+    let me = std::env::current_exe().expect("this test's own path");
+    let target = me.ancestors().nth(2).map(Path::to_path_buf).expect("the target directory");
+    BUILD.call_once(|| {
+        let mut build = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+        build.args(["build", "--quiet", "-p", "crm-cli", "--bin", "crm"]);
+        if target.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().expect("cargo").success(), "the product does not build");
+    });
+    target.join("crm")
+}

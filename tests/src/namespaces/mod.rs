@@ -1,0 +1,17 @@
+//! A laboratory of nodes that are namespaces of this machine: network, mount, UTS and PID.
+//!
+//! Real daemons, real UDP, real addresses, mounts and processes. A killed node keeps the host's
+//! kernel: this level shows takeover, not durability. Needs root. Nothing is left behind: every
+//! namespace is anonymous and ends with the process that keeps it.
+
+mod fence;
+mod keeper;
+mod laboratory;
+mod node;
+mod probe;
+
+pub use fence::FenceMode;
+pub use keeper::Keeper;
+pub use laboratory::{Laboratory, Options};
+pub use node::{Finished, Node};
+pub use probe::{Answer, Probe};

@@ -1,0 +1,200 @@
+//! One node: its disk (a directory), its daemon, its commands.
+
+use super::fence::SharedPower;
+use crm_core::status::Status;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+/// What a command printed and how it ended.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A node of the laboratory, up or down.
+#[derive(Debug)]
+pub struct Node {
+    pub name: String,
+    /// What survives: configuration, store, logs.
+    pub disk: PathBuf,
+    pub(super) power: SharedPower,
+    pub(super) programs: PathBuf,
+    pub(super) daemon: Option<Child>,
+}
+
+impl Node {
+    fn environment(&self, command: &mut Command) {
+        let path = std::env::var("PATH").unwrap_or_default();
+        command
+            .env("PATH", format!("{}:{path}:/usr/sbin:/sbin", self.programs.display()))
+            .env("CRM_NODE", &self.name)
+            .env("CRM_CONFIG_DIR", self.disk.join("etc"))
+            .env("CRM_STATE", self.disk.join("state"))
+            .env("CRM_RUN", self.disk.join("run"))
+            .env("CRM_AGENTS_DIR", self.disk.join("agents"))
+            .env("CRM_LOG", "text");
+    }
+
+    /// A command that runs on this node.
+    ///
+    /// # Panics
+    /// If the node is down.
+    #[must_use]
+    pub fn command(&self, program: &str) -> Command {
+        let power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
+        let keeper =
+            power.keepers.get(&self.name).unwrap_or_else(|| panic!("{} is down", self.name));
+        let mut command = keeper.command(program);
+        self.environment(&mut command);
+        command
+    }
+
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.power.lock().unwrap_or_else(PoisonError::into_inner).keepers.contains_key(&self.name)
+    }
+
+    /// Runs a command to its end, which must come within a minute.
+    ///
+    /// # Panics
+    /// If it cannot be started or does not end.
+    pub fn run(&self, program: &str, args: &[&str]) -> Finished {
+        let mut child = self
+            .command(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program}: {error}"));
+        let until = Instant::now() + Duration::from_secs(150);
+        let out = child.stdout.take().map(read_all);
+        let err = child.stderr.take().map(read_all);
+        let code = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break status.code().unwrap_or(-1),
+                _ if Instant::now() > until => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    panic!("{program} {args:?} on {} did not end", self.name);
+                }
+                _ => std::thread::sleep(Duration::from_millis(2)),
+            }
+        };
+        let text = |reader: Option<std::thread::JoinHandle<String>>| {
+            reader.and_then(|thread| thread.join().ok()).unwrap_or_default()
+        };
+        Finished { code, stdout: text(out), stderr: text(err) }
+    }
+
+    /// `crm ARGS`, which must succeed.
+    ///
+    /// # Panics
+    /// With everything it printed, if it does not.
+    pub fn crm(&self, args: &[&str]) -> String {
+        let done = self.run("crm", args);
+        assert_eq!(
+            done.code,
+            0,
+            "crm {args:?} on {}: {}{}\n{}",
+            self.name,
+            done.stdout,
+            done.stderr,
+            self.log()
+        );
+        done.stdout
+    }
+
+    /// Starts `crmd` and waits until its socket answers.
+    ///
+    /// # Panics
+    /// With its log, if it does not answer.
+    pub fn start_daemon(&mut self, args: &[&str]) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.disk.join("log"));
+        let log = log.unwrap_or_else(|error| panic!("log of {}: {error}", self.name));
+        let again = log.try_clone().unwrap_or_else(|error| panic!("{error}"));
+        let child = self
+            .command("crmd")
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(again)
+            .spawn()
+            .unwrap_or_else(|error| panic!("crmd: {error}"));
+        self.daemon = Some(child);
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let code = self.run("crm", &["status", "--json"]).code;
+            if code == 0 || code == 5 {
+                return;
+            }
+            assert!(
+                Instant::now() < until,
+                "crmd on {} does not answer:\n{}",
+                self.name,
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The node's own view.
+    ///
+    /// # Panics
+    /// If the daemon gives none.
+    pub fn status(&self) -> Status {
+        let done = self.run("crm", &["status", "--json"]);
+        serde_json::from_str(&done.stdout).unwrap_or_else(|error| {
+            panic!("status of {}: {error}: {}{}", self.name, done.stdout, done.stderr)
+        })
+    }
+
+    /// The node's view, if its daemon gives one.
+    pub fn try_status(&self) -> Option<Status> {
+        if !self.is_up() {
+            return None;
+        }
+        serde_json::from_str(&self.run("crm", &["status", "--json"]).stdout).ok()
+    }
+
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.disk.join("log")).unwrap_or_default()
+    }
+
+    /// Process number, as the node sees it, of its daemon.
+    pub fn daemon_pid(&self) -> Option<i32> {
+        let done = self.run("pgrep", &["-o", "-x", "crmd"]);
+        done.stdout.trim().parse().ok()
+    }
+
+    pub fn etc(&self, file: &str) -> PathBuf {
+        self.disk.join("etc").join(file)
+    }
+
+    /// Whether an address is on one of the node's interfaces.
+    pub fn has_address(&self, address: &str) -> bool {
+        self.run("ip", &["-o", "addr", "show"]).stdout.contains(&format!(" {address}/"))
+    }
+}
+
+fn read_all(mut pipe: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let _ = pipe.read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    })
+}
+
+/// Links to the product's programs, as a package would lay them out.
+pub(super) fn install_programs(directory: &Path, crm: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    for name in ["crm", "crmd", "crm-agent"] {
+        std::os::unix::fs::symlink(crm, directory.join(name))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! Real daemons on nodes that are namespaces of this machine. Needs root.
+
+mod namespaces {
+    mod support;
+    mod takeover;
+}
