@@ -168,6 +168,9 @@ async fn serve(options: &Options, checked: Checked) -> Result<(), String> {
     let parts = parts(options, &checked, tell, &surroundings, reaper, shared, events)?;
     let ended = run(options, checked, parts, inbox).await;
     systemd::stopping("ending");
+    if let Some(cgroups) = &surroundings.cgroups {
+        cgroups.sweep();
+    }
     drop(control);
     ended
 }

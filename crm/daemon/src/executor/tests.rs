@@ -7,6 +7,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+/// Longer than any call here may take.
+const PATIENCE: Duration = Duration::from_secs(40);
+
 /// Runs one call to its end; `cancel_when` is a file whose appearance cancels it.
 fn run(dir: &Path, operation: &Operation, cancel_when: Option<&Path>) -> (OpResult, Vec<Watch>) {
     // As in the daemon; without it a process that leaves its session is nobody's.
@@ -27,6 +30,7 @@ fn run(dir: &Path, operation: &Operation, cancel_when: Option<&Path>) -> (OpResu
         let result = tokio::select! {
             result = carry_out(&surroundings, operation, cancelled) => result,
             () = canceller => unreachable!("it waits for ever"),
+            () = tokio::time::sleep(PATIENCE) => panic!("the call does not end"),
         };
         let (open, broken) = surroundings.journal.open_calls().expect("journal");
         assert!(open.is_empty() && broken.is_empty(), "the journal is clean: {open:?}");
@@ -231,7 +235,8 @@ fn where_there_is_a_cgroup_it_holds_what_left_its_session_and_its_environment() 
         with_cgroups.cgroups = Some(cgroups.clone());
         let (_keep, cancelled) = oneshot::channel();
         let operation = operation("agent", Action::Start);
-        let (result, _) = carry_out(&with_cgroups, &operation, cancelled).await;
+        let call = carry_out(&with_cgroups, &operation, cancelled);
+        let (result, _) = tokio::time::timeout(PATIENCE, call).await.expect("it ends");
         assert_eq!(result.outcome, OpOutcome::Failed { code: 1 });
         assert!(!lives(&pid));
     });

@@ -267,6 +267,33 @@ impl Drop for Machine {
                 let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
             }
         }
+        self.remove_cgroups();
         let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl Machine {
+    /// Those that the daemon made; it was killed before it could.
+    fn remove_cgroups(&self) {
+        let digest = crm_core::digest::digest(self.dir("run").as_os_str().as_encoded_bytes());
+        let prefix = format!("crm-{digest}.");
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let Some(mount) = mounts.lines().find(|line| line.contains(" - cgroup2 ")) else { return };
+        let Some(at) = mount.split(' ').nth(4) else { return };
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+        let Ok(entries) = fs::read_dir(Path::new(at).join(own)) else { return };
+        for entry in entries.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&prefix) {
+                // What was just killed takes a moment to be gone.
+                let begun = Instant::now();
+                while fs::remove_dir(entry.path()).is_err()
+                    && entry.path().exists()
+                    && begun.elapsed() < Duration::from_secs(2)
+                {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+        }
     }
 }
