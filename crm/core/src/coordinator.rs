@@ -269,18 +269,23 @@ impl<R: Rules> Node<R> {
         let Some((epoch, Some(stamp))) = self.coordinating().map(|c| (c.epoch, c.committed)) else {
             return;
         };
-        let Some(peer) = self.peers.get_mut(to) else { return };
-        let Some(live) = peer.session.live() else { return };
-        if !peer.alive {
+        if !self.peers.get(to).is_some_and(|peer| peer.alive && peer.session.live().is_some()) {
             return;
         }
+        self.spend_proof(to);
+        self.send(to, Message::Committed { epoch, stamp });
+    }
+
+    /// R12: authority goes out to the live incarnation of a node, by whatever message.
+    pub(crate) fn spend_proof(&mut self, to: &NodeId) {
+        let Some(peer) = self.peers.get_mut(to) else { return };
+        let Some(live) = peer.session.live() else { return };
         peer.authority_to = Some(live);
         if R::PROOF_IS_SPENT
             && peer.proof.as_ref().is_some_and(|proof| proof.incarnation != Some(live))
         {
             peer.proof = None;
         }
-        self.send(to, Message::Committed { epoch, stamp });
     }
 
     pub(crate) fn withholds_authority(&self, to: &NodeId) -> bool {

@@ -29,6 +29,9 @@ impl<R: Rules> Node<R> {
     pub(crate) fn send_heartbeat(&mut self, to: &NodeId) {
         let now = self.now;
         let leading = self.leading_for(to);
+        if leading.as_ref().is_some_and(|leading| leading.committed.is_some()) {
+            self.spend_proof(to);
+        }
         let coordinator = self.coordinator();
         let taken = self.silence.taken_groups();
         let Some(peer) = self.peers.get_mut(to) else { return };

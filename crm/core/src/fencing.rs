@@ -47,6 +47,8 @@ struct Request {
     epoch: Epoch,
     /// Live incarnation of the target when the request was issued; the proof is about it.
     incarnation: Option<Incarnation>,
+    /// To whom authority had gone by then; whoever gets it later voids the answer.
+    authority: Option<Incarnation>,
     device: usize,
     /// After this the shell should have answered; the request counts as failed.
     until: Time,
@@ -81,12 +83,15 @@ impl<R: Rules> Node<R> {
         let Some(spec) = devices.get(target).and_then(|list| list.get(device)) else { return };
         self.fences.next += 1;
         let id = FenceId(self.fences.next);
-        let incarnation = self.peers.get(target).and_then(|peer| peer.session.live());
+        let peer = self.peers.get(target);
+        let incarnation = peer.and_then(|peer| peer.session.live());
+        let authority = peer.and_then(|peer| peer.authority_to);
         let request = Request {
             id,
             why: why.clone(),
             epoch: self.stored.epoch,
             incarnation,
+            authority,
             device,
             until: self.now + spec.timeout + Span::secs(5),
         };
@@ -133,8 +138,11 @@ impl<R: Rules> Node<R> {
                 // R12: void if a newer incarnation was given authority since the request.
                 let authority = self.peers.get(&target).and_then(|peer| peer.authority_to);
                 let void = R::PROOF_IS_SPENT
+                    && authority != request.authority
                     && authority.is_some_and(|to| Some(to) != request.incarnation);
                 if request.epoch != self.stored.epoch || void {
+                    let reason = "it proved an earlier run of that node dead, and a later one was given authority meanwhile";
+                    self.fence_failed(&target, request, reason);
                     return;
                 }
                 self.fences.last.insert(target.clone(), "proved dead".to_owned());
@@ -144,7 +152,8 @@ impl<R: Rules> Node<R> {
                 );
                 self.prove(&target, request.incarnation, ProofBy::Device);
                 if let Why::Operator(origin) = request.why {
-                    let stamp = self.stamp();
+                    let committed = self.coordinating().and_then(|c| c.committed);
+                    let stamp = committed.unwrap_or_default();
                     let message = format!("node {target} is off");
                     self.answer(&origin, Outcome::Done { stamp, message });
                 }

@@ -79,7 +79,9 @@ impl<R: Rules> Node<R> {
             let votes =
                 record.voters.contains_key(&self.id) || record.old_voters.contains_key(&self.id);
             let pair = record.voters.len().max(record.old_voters.len()) == 2;
-            record.intents.leaving.contains(&self.id) && !owns && !(pair && votes)
+            // The only voter leaves nobody behind who could decide: it waits for one to be added.
+            let sole = record.voters.len() == 1 && record.voters.contains_key(&self.id);
+            record.intents.leaving.contains(&self.id) && !owns && !(pair && votes) && !sole
         });
         if agreed {
             self.step_down("it leaves");

@@ -103,11 +103,6 @@ pub(crate) struct Obeyed {
 impl<R: Rules> Node<R> {
     #[must_use]
     pub fn new(now: Time, start: Start) -> Node<R> {
-        let durable = Durable {
-            epoch: start.stored.epoch,
-            stamp: start.stored.stamp(),
-            config: start.stored.record.as_ref().map(|r| r.config.digest).unwrap_or_default(),
-        };
         let mut node = Node {
             id: start.id,
             incarnation: start.incarnation,
@@ -122,7 +117,7 @@ impl<R: Rules> Node<R> {
             timing: Timing::default(),
             highest_epoch: start.stored.epoch,
             stored: start.stored,
-            durable,
+            durable: Durable::default(),
             writing: VecDeque::new(),
             next_write: WriteId(1),
             peers: Peers::new(),
@@ -148,6 +143,9 @@ impl<R: Rules> Node<R> {
             fork: None,
             failures_known: Vec::new(),
         };
+        // What was read at the start may have been renamed into place and not synced (AS1): it is
+        // written once more before anything of it is told to others.
+        node.persist(crate::persist::After::Nothing);
         node.use_newest_config();
         if let Some(cluster) = node.config.clone() {
             // What runs is looked at before anybody grants anything (R17).
