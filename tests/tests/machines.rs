@@ -3,5 +3,9 @@
 
 #[path = "machines/debian.rs"]
 mod debian;
+#[path = "machines/failover.rs"]
+mod failover;
 #[path = "machines/laboratory.rs"]
 mod laboratory;
+#[path = "machines/pair.rs"]
+mod pair;

@@ -408,7 +408,8 @@ impl Machine {
             eprintln!("---- {}: {kind}\n{}", self.name, last.join("\n"));
         }
         if self.shell.is_some()
-            && let Ok(journal) = self.run("journalctl -b --no-pager -o short-monotonic -n 120 -u 'crm*' 2>/dev/null || dmesg | tail -n 40")
+            && let Ok(journal) =
+                self.run("journalctl -b --no-pager -o short-monotonic -n 150 -u crmd; crm status")
         {
             eprintln!("---- {}: journal\n{}", self.name, journal.text);
         }
