@@ -313,6 +313,9 @@ pub(crate) struct Demo {
     /// Stay inside with a shell afterwards
     #[arg(long)]
     pub(crate) keep: bool,
+    /// How the demo calls itself inside its namespaces
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) inside: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -12,6 +12,11 @@ pub(crate) fn dispatch() -> Option<ExitCode> {
     if name == "crmd" {
         return Some(crm_daemon::main_from_args(args));
     }
+    if name == "crm-demo-web" {
+        let address = args.get(1).and_then(|address| address.to_str()).unwrap_or_default();
+        let served = crate::command::demo::web::serve(address);
+        return Some(if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     if name == "crm-agent" || crm_agents::is_builtin(name) {
         let code = crm_agents::main_from_args(args);
         return Some(ExitCode::from(u8::try_from(code).unwrap_or(1)));

@@ -1,10 +1,9 @@
 //! The laboratory: a switch, nodes on it, a client beside them, and faults.
 
-use super::fence::{FenceMode, Power, SharedPower, Switchboard, script};
-use super::keeper::Keeper;
 use super::node::{Node, install_programs};
 use super::probe::Probe;
 use crm_core::status::Status;
+use crm_sandbox::{FenceMode, Keeper, Power, SharedPower, Switchboard, script};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

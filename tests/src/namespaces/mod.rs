@@ -4,14 +4,11 @@
 //! kernel: this level shows takeover, not durability. Needs root. Nothing is left behind: every
 //! namespace is anonymous and ends with the process that keeps it.
 
-mod fence;
-mod keeper;
 mod laboratory;
 mod node;
 mod probe;
 
-pub use fence::FenceMode;
-pub use keeper::Keeper;
+pub use crm_sandbox::{FenceMode, Keeper};
 pub use laboratory::{Laboratory, Options};
 pub use node::{Finished, Node};
 pub use probe::{Answer, Probe};

@@ -1,7 +1,7 @@
 //! One node: its disk (a directory), its daemon, its commands.
 
-use super::fence::SharedPower;
 use crm_core::status::Status;
+use crm_sandbox::SharedPower;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::PoisonError;

@@ -299,7 +299,7 @@ fn confirm_dead(
     ));
     let typed = match certain {
         Some(typed) => typed,
-        None => question(&format!("type its name to say that its power is off: "))?,
+        None => question("type its name to say that its power is off: ")?,
     };
     if typed.trim() != node {
         return Err(Failure::refused("the name does not match", "nothing was changed"));

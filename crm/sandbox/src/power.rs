@@ -1,7 +1,7 @@
-//! The laboratory's power switch: a `command:` device that ends every process of a node and answers
+//! A power switch: a `command:` device that ends every process of a node and answers
 //! when none is left. It can be told to be slow, to lose requests, or to fail.
 
-use super::keeper::Keeper;
+use crate::Keeper;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
@@ -28,32 +28,40 @@ pub enum FenceMode {
 
 /// What the switch and the laboratory share.
 #[derive(Debug)]
-pub(super) struct Power {
-    pub(super) keepers: BTreeMap<String, Keeper>,
-    pub(super) mode: FenceMode,
+pub struct Power {
+    /// Nodes that are up.
+    pub keepers: BTreeMap<String, Keeper>,
+    /// How it behaves from now on.
+    pub mode: FenceMode,
     /// Targets of every request, in order.
-    pub(super) requests: Vec<String>,
+    pub requests: Vec<String>,
     /// Targets that were ended by the switch.
-    pub(super) killed: Vec<String>,
+    pub killed: Vec<String>,
 }
 
-pub(super) type SharedPower = Arc<Mutex<Power>>;
+/// Shared by the switch and whoever owns the nodes.
+pub type SharedPower = Arc<Mutex<Power>>;
 
 /// The thread that serves the switch; it ends when it reads `quit`.
 #[derive(Debug)]
-pub(super) struct Switchboard {
+pub struct Switchboard {
     /// Held open: the directory may be gone when the end is to be said.
     quit: std::fs::File,
     thread: Option<JoinHandle<()>>,
 }
 
 /// The script that a node calls as its fencing command.
-pub(super) fn script(directory: &Path) -> PathBuf {
+#[must_use]
+pub fn script(directory: &Path) -> PathBuf {
     directory.join("power-off")
 }
 
 impl Switchboard {
-    pub(super) fn start(directory: &Path, power: SharedPower) -> std::io::Result<Switchboard> {
+    /// Serves requests that come through `directory`.
+    ///
+    /// # Errors
+    /// The pipe or the script could not be made.
+    pub fn start(directory: &Path, power: SharedPower) -> std::io::Result<Switchboard> {
         let requests = directory.join("requests");
         nix::unistd::mkfifo(&requests, nix::sys::stat::Mode::from_bits_truncate(0o600))?;
         let path = script(directory);
