@@ -81,7 +81,8 @@ impl<R: Rules> Node<R> {
             let pair = record.voters.len().max(record.old_voters.len()) == 2;
             // The only voter leaves nobody behind who could decide: it waits for one to be added.
             let sole = record.voters.len() == 1 && record.voters.contains_key(&self.id);
-            record.intents.leaving.contains(&self.id) && !owns && !(pair && votes) && !sole
+            let bound = owns || sole || (pair && votes);
+            record.intents.leaving.contains(&self.id) && !bound
         });
         if agreed {
             self.step_down("it leaves");
