@@ -1,7 +1,6 @@
 //! Operators: give commands to any daemon, remember what they were promised (I5).
 
 use crate::faults::Wish;
-use crate::ghost::Promise;
 use crate::queue::Seat;
 use crate::world::World;
 use crm_core::Input;
@@ -46,9 +45,7 @@ impl<R: Rules> World<R> {
 
     /// Gives a command to the daemon of a machine; `None` where there is no daemon to talk to.
     pub(crate) fn wish(&mut self, seat: Seat, wish: Wish) -> Option<RequestId> {
-        if self.machines[seat].daemon.is_none() {
-            return None;
-        }
+        self.machines[seat].daemon.as_ref()?;
         self.operator.next += 1;
         let request = RequestId(self.operator.next);
         let Some(command) = self.command(wish) else {
@@ -57,7 +54,7 @@ impl<R: Rules> World<R> {
         };
         let promise = promise(&command);
         if let Some((key, value)) = &promise {
-            let entry = self.ghost.promises.entry(key.clone()).or_insert_with(Promise::default);
+            let entry = self.ghost.promises.entry(key.clone()).or_default();
             entry.open.insert(request, *value);
         }
         let run = self.machines[seat].run;

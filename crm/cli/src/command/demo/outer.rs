@@ -46,7 +46,7 @@ fn play(args: &Demo, directory: &Path) -> Result<Exit, Failure> {
         if let Some(status) = child.try_wait()? {
             return match status.code() {
                 Some(0) => Ok(Exit::Done),
-                Some(code) if code == 1 => Err(hint_of_namespaces()),
+                Some(1) => Err(hint_of_namespaces()),
                 _ => Err(Failure::failed("the demo did not come to its end")),
             };
         }
