@@ -33,6 +33,8 @@ pub struct Request {
     pub id: FenceId,
     pub target: Seat,
     pub issued: Micros,
+    /// When the device will carry it out, if ever.
+    pub executes: Option<Micros>,
     pub executed: Option<Micros>,
     pub reported: bool,
     pub cancelled: bool,
@@ -97,6 +99,7 @@ impl Devices {
             id,
             target,
             issued: now,
+            executes: course.executes,
             executed: None,
             reported: false,
             cancelled: false,
@@ -112,6 +115,15 @@ impl Devices {
                 request.cancelled = request.cancelled || random.chance(500);
             }
         }
+    }
+
+    /// Whether a device still has something to do or to say.
+    #[must_use]
+    pub fn are_busy(&self) -> bool {
+        self.requests.values().any(|request| {
+            let waits = request.executes.is_some() && request.executed.is_none();
+            (waits && !request.cancelled) || !request.reported
+        })
     }
 
     /// Forgets what can have no effect any more.

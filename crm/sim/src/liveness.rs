@@ -103,7 +103,12 @@ impl<R: Rules> World<R> {
             Stage::Converging => {
                 let tidy = self.phases.wishes.iter().all(|(_, _, done)| *done);
                 let lacking = self.lacking();
-                if tidy && lacking.is_none() && self.all_vote() && self.all_serve() {
+                if tidy
+                    && lacking.is_none()
+                    && self.all_vote()
+                    && self.all_serve()
+                    && !self.devices.are_busy()
+                {
                     self.enter(Stage::Quiet, QUIET + SETTLE);
                 } else if self.now >= self.phases.deadline {
                     let detail = match lacking {

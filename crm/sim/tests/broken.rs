@@ -1,0 +1,51 @@
+//! Each rule of the core that is broken on purpose must be caught by the promise that it protects,
+//! and the same plan must pass with the sound rules. One test for each, so that they run side by
+//! side and a failure names its rule.
+
+use crm_core::rules::Sound;
+use crm_sim::broken::Broken;
+use crm_sim::{Keep, run};
+
+fn must_be_caught(name: &str) {
+    let broken = Broken::find(name).unwrap_or_else(|| panic!("no rule is called {name}"));
+    let caught = broken.hunt().unwrap();
+    let Some((plan, violation)) = caught else {
+        panic!("{name}: none of {:?} noticed within {} seeds", broken.caught_by, broken.seeds);
+    };
+    let sound = run::<Sound>(&plan, Keep::Nothing).unwrap();
+    assert_eq!(
+        sound.violation, None,
+        "{name} is caught by {} at seed {}, but the sound rules fail there too",
+        violation.invariant, plan.seed
+    );
+}
+
+macro_rules! caught {
+    ($($test:ident $name:literal)*) => {
+        $(#[test]
+        fn $test() {
+            must_be_caught($name);
+        })*
+    };
+}
+
+caught! {
+    h1_stamp_without_epoch "stamp-without-epoch"
+    h2_no_restamp "no-restamp"
+    h3_vote_without_record "vote-without-record"
+    r2_vote_not_persisted "vote-not-persisted"
+    r9_record_not_persisted "record-not-persisted"
+    h6_tie_without_authority "tie-without-authority"
+    r6_fence_not_awaited "fence-not-awaited"
+    h7_proof_never_spent "proof-never-spent"
+    h10_single_voter_set "single-voter-set"
+    h12_owner_forgotten "owner-forgotten"
+    h14_commit_names_nobody "commit-names-nobody"
+    h15_open_call_counts_as_stopped "open-call-counts-as-stopped"
+    i9_replay_accepted "replay-accepted"
+    r10_obeys_uncommitted "obeys-uncommitted"
+    i2_start_before_stop "start-before-stop"
+    i2_starts_out_of_order "starts-out-of-order"
+    h24_ban_ignored "ban-ignored"
+    i10_history_unbounded "history-unbounded"
+}
