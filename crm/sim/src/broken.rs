@@ -88,7 +88,7 @@ broken! {
     TieEmpties "tie-keeps-grants" breaks TIE_EMPTIES_GRANTS on "pair" Some(Fencing), from 0 within 2000, by "a_group_runs_on_at_most_one_node";
     ProofSpent "proof-never-spent" breaks PROOF_IS_SPENT on "pair" Some(Fencing), from 0 within 100, by "a_group_runs_on_at_most_one_node" "every_node_votes_again_within_bounds";
     JointVoters "single-voter-set" breaks JOINT_VOTERS on "pair" Some(Fencing), from 0 within 300, by "a_commit_is_decisive" "a_committed_change_is_in_every_later_committed_record";
-    OwnerStays "owner-forgotten" breaks OWNER_STAYS on "trio" Some(Operators), from 0 within 200, by "a_group_runs_on_at_most_one_node" "resources_start_in_order_and_stop_in_reverse";
+    OwnerStays "owner-forgotten" breaks OWNER_STAYS on "trio" Some(Operators), from 0 within 400, by "a_group_runs_on_at_most_one_node" "resources_start_in_order_and_stop_in_reverse";
     ReportBound "report-not-bound" breaks REPORT_IS_BOUND on "trio" Some(Operators), from 0 within 2000, by "a_group_runs_on_at_most_one_node";
     CommitIncarnation "commit-names-nobody" breaks COMMIT_NAMES_INCARNATION on "trio" Some(Replays), from 0 within 100, by "nothing_starts_without_a_committed_grant_of_this_incarnation" "no_replayed_packet_changes_state";
     OpenOperation "open-call-counts-as-stopped" breaks OPEN_OPERATION_RUNS on "trio" Some(Agents), from 0 within 300, by "a_group_runs_on_at_most_one_node";

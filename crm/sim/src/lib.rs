@@ -24,6 +24,7 @@ pub mod queue;
 pub mod random;
 pub mod report;
 pub mod run;
+pub mod scenario;
 pub mod shrink;
 pub mod trace;
 pub mod world;

@@ -102,14 +102,32 @@ impl Plan {
                 drawing.fault(&mut faults);
             }
         }
-        let mut acts = Vec::new();
+        if profile == Profile::Agents {
+            // Calls that take long to start and to kill, for the whole time (H15).
+            let mood = Mood {
+                slowness: drawing.random.spread(SECOND, 6 * SECOND),
+                kill_slowness: drawing.random.spread(100 * MILLI, 10 * SECOND),
+                ..Mood::default()
+            };
+            let seat = drawing.seat();
+            faults.push(Fault { at: START / 2, lasts: heals, kind: Kind::Agents { seat, mood } });
+        }
+        let mut acts: Vec<Act> = Vec::new();
         let busy = match profile {
             Profile::Operators => 80,
+            Profile::Agents => 30,
             Profile::Calm => 4,
             _ => 8,
         };
         for _ in 0..drawing.random.below(busy) {
-            acts.push(drawing.act());
+            let mut act = drawing.act();
+            // Often at once after another: a change of mind while the first is under way.
+            if let Some(last) = acts.last()
+                && drawing.random.chance(400)
+            {
+                act.at = (last.at + drawing.random.spread(5 * MILLI, 2 * SECOND)).min(heals - 1);
+            }
+            acts.push(act);
         }
         let begin = match random.below(8) {
             0 => Begin::Joined,
@@ -158,7 +176,7 @@ impl Drawing {
             Profile::Elections => [5, 4, 2, 2, 0, 1, 0, 9],
             Profile::Agents => [1, 1, 5, 0, 9, 1, 0, 5],
             Profile::Replays => [3, 3, 3, 0, 0, 1, 9, 2],
-            Profile::Operators => [1, 1, 1, 0, 1, 0, 0, 1],
+            Profile::Operators => [4, 1, 1, 0, 1, 0, 0, 1],
         };
         let mut roll = self.random.below(weights.iter().sum());
         let mut family = 0;

@@ -39,6 +39,8 @@ pub struct World<R: Rules> {
     /// The configuration that the layout began with.
     pub cluster: Cluster,
     pub keys: AuthKeys,
+    /// The key file that the cluster began with.
+    pub key_text: String,
     pub pings_fail: bool,
     /// After this nothing goes wrong any more.
     pub healed: bool,
@@ -80,7 +82,7 @@ impl<R: Rules> World<R> {
         let root = Random::new(plan.seed).fork(plan.layout.name);
         let text = plan.layout.text();
         let cluster = layouts::parse(&text)?;
-        let (_, keys) = new_keys(&mut root.fork("keys"))?;
+        let (key_text, keys) = new_keys(&mut root.fork("keys"))?;
         let mut stores = root.fork("stores");
         let ids = plan.layout.machines();
         let voters: BTreeMap<_, _> =
@@ -121,6 +123,7 @@ impl<R: Rules> World<R> {
             figures: Figures::default(),
             cluster,
             keys,
+            key_text,
             pings_fail: false,
             healed: false,
             armed: BTreeMap::new(),
