@@ -42,7 +42,7 @@ pub struct Ghost {
     /// Stamps that a coordinator claimed to be committed, and which it was.
     pub committed: BTreeMap<Stamp, u64>,
     pub coordinators: BTreeMap<Epoch, (Seat, Incarnation)>,
-    /// Highest epoch that each machine told anybody, or had on its disk.
+    /// Highest epoch that each machine told anybody.
     pub epochs: BTreeMap<Seat, Epoch>,
     /// Votes given, by voter and epoch.
     pub votes: BTreeMap<(Seat, Epoch), NodeId>,

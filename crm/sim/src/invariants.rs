@@ -318,7 +318,7 @@ pub(crate) fn memory_is_bounded<R: Rules>(world: &mut World<R>) {
     }
 }
 
-/// H21: what a machine ever told others, or had on its disk.
+/// H21: what a machine ever told others.
 pub(crate) fn epochs_never_go_back<R: Rules>(
     world: &mut World<R>,
     seat: Seat,

@@ -22,7 +22,10 @@ use std::sync::Arc;
 pub(crate) fn packet<R: Rules>(world: &mut World<R>, seat: Seat, packet: &Packet) {
     match &packet.message {
         Message::Heartbeat(beat) => {
-            epochs_never_go_back(world, seat, beat.epoch);
+            // Before its store is proved a node says nothing of it: epoch 0.
+            if beat.epoch != Epoch(0) {
+                epochs_never_go_back(world, seat, beat.epoch);
+            }
             on_disk(world, seat, beat.epoch, Some(beat.stamp), "a heartbeat");
             if let Some(leading) = &beat.leading {
                 one_coordinator_per_epoch(world, seat, beat.epoch);
@@ -145,11 +148,10 @@ pub(crate) fn write<R: Rules>(world: &mut World<R>, seat: Seat, stored: &Stored)
 /// A write is through.
 pub(crate) fn durable<R: Rules>(world: &mut World<R>, seat: Seat) {
     let stored = world.machines[seat].disk.durable();
-    let (stamp, epoch) = (stored.stamp(), stored.epoch);
+    let stamp = stored.stamp();
     if let Some(seen) = world.ghost.records.get_mut(&stamp) {
         seen.durable.insert(seat);
     }
-    epochs_never_go_back(world, seat, epoch);
 }
 
 /// Remembers what reached a daemon, if an attacker may send it again.
