@@ -12,7 +12,7 @@ use crate::layouts;
 use crate::machine::{Daemon, Machine, Mail};
 use crate::network::Network;
 use crate::operator::Operator;
-use crate::plan::{Begin, Plan};
+use crate::plan::{Begin, Plan, Profile};
 use crate::queue::{Happening, Queue, Seat};
 use crate::random::Random;
 use crate::trace::Trace;
@@ -144,7 +144,9 @@ impl<R: Rules> World<R> {
 
     fn prepare(&mut self) {
         for seat in 0..self.machines.len() {
-            let at = self.random.power.below(2 * SECOND);
+            let drawn = self.random.power.below(2 * SECOND);
+            let calm = self.plan.profile == Profile::Calm;
+            let at = if calm { seat as u64 * 20 * MILLI } else { drawn };
             self.queue.push(at, Happening::PowerOn { seat });
         }
         for fault in 0..self.plan.faults.len() {
@@ -192,7 +194,9 @@ impl<R: Rules> World<R> {
         let boot = machine.boot;
         self.trace.note(&[1, seat as u64, self.now]);
         self.trace.line(self.now, machine.id.as_str(), "power-on", format_args!("boot {boot}"));
-        let at = self.now + self.random.power.between(50 * MILLI, 800 * MILLI);
+        let drawn = self.random.power.between(50 * MILLI, 800 * MILLI);
+        let calm = self.plan.profile == Profile::Calm;
+        let at = self.now + if calm { 100 * MILLI } else { drawn };
         self.queue.push(at, Happening::DaemonStarts { seat, boot });
     }
 
