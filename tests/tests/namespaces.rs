@@ -1,6 +1,12 @@
 //! Real daemons on nodes that are namespaces of this machine. Needs root.
 
 mod namespaces {
+    mod apply;
+    mod both_ha;
+    mod frozen;
+    mod intruder;
+    mod quorum;
+    mod repair;
     mod support;
     mod takeover;
 }

@@ -282,7 +282,7 @@ impl Laboratory {
 
     /// Freezes every process of a node, or thaws them, by the freezer of cgroup v2.
     pub fn freeze(&self, name: &str, frozen: bool) {
-        let group = cgroup_mount().join(format!("crm-laboratory-{}-{name}", std::process::id()));
+        let group = cgroup_mount().join(self.control_group(name));
         if frozen {
             std::fs::create_dir_all(&group).expect("a control group");
             for pid in self.processes_of(name) {
@@ -301,6 +301,11 @@ impl Laboratory {
             assert!(Instant::now() < until, "{name} does not become {want}");
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Its name carries the laboratory's: two of them may have nodes of one name.
+    fn control_group(&self, name: &str) -> String {
+        control_group(&self.directory, name)
     }
 
     /// Every process in a node's PID namespace, by its number on the host.
@@ -325,7 +330,7 @@ impl Drop for Laboratory {
             if let Some(mut daemon) = node.daemon.take() {
                 let _ = daemon.wait();
             }
-            let group = format!("crm-laboratory-{}-{}", std::process::id(), node.name);
+            let group = control_group(&self.directory, &node.name);
             if let Some(mount) = find_cgroup_mount() {
                 let _ = std::fs::remove_dir(mount.join(group));
             }
@@ -342,6 +347,11 @@ fn ip(keeper: &Keeper, words: &str) {
     let done = keeper.on_network("ip").args(words.split_whitespace()).output().expect("ip");
     let error = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "ip {words}: {error}");
+}
+
+fn control_group(directory: &Path, name: &str) -> String {
+    let laboratory = directory.file_name().unwrap_or_default().to_string_lossy();
+    format!("{laboratory}-{name}")
 }
 
 fn find_cgroup_mount() -> Option<PathBuf> {

@@ -28,3 +28,19 @@ pub(crate) fn with_device(lab: &Laboratory, groups: &str) -> String {
         lab.fencing_yaml("5s", "300ms"),
     )
 }
+
+/// A whole configuration in which nothing proves a silent node dead.
+pub(crate) fn without_device(lab: &Laboratory, groups: &str) -> String {
+    format!("cluster: lab\n{}{HEARTBEAT}fencing: none\ngroups:\n{groups}", lab.nodes_yaml())
+}
+
+/// An address and a server that holds no data. A frozen node's kernel still answers for its address, so
+/// the one that takes it over must not ask whether anybody does (`dad: false`).
+pub(crate) fn stateless_group(name: &str, prefer: &str, address: &str) -> String {
+    let web = env!("CARGO_BIN_EXE_lab-web");
+    format!(
+        "  {name}:\n    prefer: [{prefer}]\n    resources:\n\
+         \x20     - vip: {{address: {address}/24, dad: false}}\n\
+         \x20     - process: {{command: \"{web} {address}:80\", ready_tcp: \"{address}:80\", stateless: true}}\n"
+    )
+}

@@ -51,6 +51,15 @@ pub(crate) fn run(place: &Place, args: Apply, output: &mut Output) -> Result<Exi
     }
     let base = Some(digest(in_force.as_bytes()));
     let said = session.change(Command::Apply { text, base })?;
+    // The way back. The other nodes keep theirs when the daemon rewrites their file; here the file
+    // may be the very one that was applied.
+    let previous = place.previous_cluster_file();
+    if let Err(error) = std::fs::write(&previous, &in_force) {
+        say(format!(
+            "warning: {} cannot be written, so --rollback will not work here: {error}",
+            previous.display()
+        ));
+    }
     output.line(said)?;
     Ok(Exit::Done)
 }
