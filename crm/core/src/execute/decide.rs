@@ -1,150 +1,121 @@
-//! The next step of a group: what runs is compared with what is wanted, and the one step that
-//! order allows is taken (I2).
+//! What to do next for a group: one pure function of its state.
+//!
+//! It is asked again after every step until it has nothing more to say, so it never plans ahead
+//! and cannot be wrong about what happened meanwhile.
 
-use super::Want;
-use super::executor::Executor;
-use super::group::{GroupRun, State};
-use crate::id::GroupId;
-use crate::operation::Action;
+use super::group::{Goal, GroupState};
+use super::resource::{ResourceState, Verdict};
 use crate::rules::Rules;
+use crate::status::ResourcePhase;
 use crate::time::Time;
 
-/// A step that order allows now.
+/// One step of one group; numbers are positions in the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Call(usize, Action),
+pub(super) enum Step {
+    Start(usize),
+    Stop(usize),
+    Look(usize),
+    /// Kill the operation that is open.
     Cancel(usize),
+    /// Decide what is done about a failure.
+    Judge(usize),
+    /// Everything that had to go down once is down: take the new definition, count the restart.
+    Landed,
 }
 
-impl<R: Rules> Executor<R> {
-    /// Takes every step that is possible now, then says what changed.
-    pub(super) fn advance(&mut self, now: Time, id: &GroupId) {
-        loop {
-            let Some(group) = self.groups.get_mut(id) else { return };
-            if group.is_stopped(true)
-                && let Some(spec) = group.next_spec.take()
-            {
-                super::reconfigure::take(group, &spec, now);
-            }
-            if group.removed
-                && group.is_stopped(true)
-                && group.resources.iter().all(|r| r.open.is_none())
-            {
-                self.groups.remove(id);
-                return;
-            }
-            settle(group, now);
-            let steps = next_steps::<R>(group, self.maintenance);
-            if steps.is_empty() {
-                break;
-            }
-            for step in steps {
-                match step {
-                    Step::Call(index, action) => self.call(id, index, action),
-                    Step::Cancel(index) => self.cancel(id, index),
-                }
+/// The next step of a group, if it needs one now.
+pub(super) fn next<R: Rules>(group: &GroupState, now: Time, maintenance: bool) -> Option<Step> {
+    act::<R>(group, maintenance).or_else(|| {
+        let due = |i: &usize| group.looks_at(*i, maintenance).is_some_and(|at| at <= now);
+        (0..group.resources.len()).find(due).map(Step::Look)
+    })
+}
+
+fn act<R: Rules>(group: &GroupState, maintenance: bool) -> Option<Step> {
+    let floor = group.floor();
+    let landed = |floor| group.all_stopped_from(floor) && group.all_idle_from(floor);
+    if floor.is_some_and(landed) {
+        return Some(Step::Landed);
+    }
+    if maintenance || group.is_stuck() {
+        return None;
+    }
+    match (group.goal(), floor) {
+        (Goal::Stay, _) => None,
+        (Goal::Down, _) => lower(group, 0).or_else(|| quiet(group, floor?)),
+        (Goal::Up, None) if is_blocked(group) => None,
+        (Goal::Up, _) if unjudged(group).is_some() => unjudged(group).map(Step::Judge),
+        (Goal::Up, Some(floor)) => lower(group, floor).or_else(|| quiet(group, floor)),
+        (Goal::Up, None) => raise::<R>(group),
+    }
+}
+
+/// `on_fail: block`: everything is left as it is for the operator.
+fn is_blocked(group: &GroupState) -> bool {
+    let left = |r: &ResourceState| r.phase == ResourcePhase::Failed && r.verdict == Verdict::Block;
+    group.resources.iter().any(left)
+}
+
+/// A failure, or a doubt that a second look confirmed, about which nothing is decided yet.
+fn unjudged(group: &GroupState) -> Option<usize> {
+    group.resources.iter().position(|resource| match resource.phase {
+        ResourcePhase::Failed => resource.verdict == Verdict::Open,
+        ResourcePhase::Unknown => resource.doubts >= 2 && resource.is_idle(),
+        _ => false,
+    })
+}
+
+/// Starts the lowest resource that does not run, once everything after it is down (I2).
+fn raise<R: Rules>(group: &GroupState) -> Option<Step> {
+    let resources = &group.resources;
+    // A later resource that nobody has looked at may run.
+    if resources.iter().any(|resource| resource.phase == ResourcePhase::Unknown) {
+        return None;
+    }
+    if !R::START_IN_ORDER {
+        let next = resources.iter().position(|r| r.is_stopped() && r.is_idle());
+        return next.map(Step::Start);
+    }
+    let lowest = resources.iter().position(|resource| !resource.is_up())?;
+    match resources[lowest].phase {
+        ResourcePhase::Stopped if group.all_stopped_from(lowest + 1) => {
+            if resources[lowest].is_idle() {
+                Some(Step::Start(lowest))
+            } else {
+                free(group, lowest)
             }
         }
-        self.tell(id);
-        self.wake(now);
+        ResourcePhase::Failed => lower(group, lowest),
+        _ => lower(group, lowest + 1),
     }
 }
 
-/// Forgets a stop order that is carried out, and takes a new definition of the stopped tail.
-fn settle(group: &mut GroupRun, now: Time) {
-    let Some(from) = group.stop_from else { return };
-    let tail = group.resources.iter().skip(from);
-    if tail.clone().all(|r| r.state == State::Stopped && r.open.is_none()) {
-        group.stop_from = None;
-        if let Some(spec) = group.next_spec.take() {
-            super::reconfigure::take_tail(group, &spec, from, now);
+/// Stops the highest resource that is not proved stopped, down to `floor`.
+fn lower(group: &GroupState, floor: usize) -> Option<Step> {
+    let highest = (floor..group.resources.len()).rev();
+    let i = highest.into_iter().find(|i| !group.resources[*i].is_stopped())?;
+    let resource = &group.resources[i];
+    match resource.phase {
+        ResourcePhase::Starting => free(group, i),
+        // First a look; an agent that gives no answer is told to stop.
+        ResourcePhase::Unknown if resource.doubts == 0 => None,
+        ResourcePhase::Unknown | ResourcePhase::Running | ResourcePhase::Failed => {
+            if resource.is_idle() { Some(Step::Stop(i)) } else { free(group, i) }
         }
+        ResourcePhase::Stopped | ResourcePhase::Stopping | ResourcePhase::StopFailed => None,
     }
 }
 
-/// Index from which everything has to be stopped first, if anything has.
-fn floor(group: &GroupRun) -> Option<usize> {
-    if !group.goes_up() {
-        return Some(0);
+/// Ends looks at stopped resources that are about to be replaced.
+fn quiet(group: &GroupState, floor: usize) -> Option<Step> {
+    if !group.all_stopped_from(floor) {
+        return None;
     }
-    let broken = group.resources.iter().position(|r| r.state == State::Broken);
-    let gap = group.resources.iter().position(|r| r.state != State::Running).filter(|at| {
-        // Something runs above a resource that does not: it goes down first (I2).
-        group.resources.get(*at).is_some_and(|r| r.state == State::Stopped)
-            && group.resources.iter().skip(at + 1).any(|r| r.state == State::Running)
-    });
-    [broken, gap.map(|at| at + 1), group.stop_from].into_iter().flatten().min()
+    (floor..group.resources.len()).find_map(|i| free(group, i))
 }
 
-fn next_steps<R: Rules>(group: &GroupRun, maintenance: bool) -> Vec<Step> {
-    if maintenance || group.blocked.is_some() || group.want == Want::Hold && !group.removed {
-        return Vec::new();
-    }
-    if group.resources.iter().any(|r| r.state == State::StopFailed) {
-        return Vec::new();
-    }
-    if let Some(from) = floor(group) {
-        let busy = stop_steps(group, from);
-        if !busy.is_empty() || !tail_is_stopped(group, from) || !group.goes_up() {
-            return busy;
-        }
-    }
-    start_steps::<R>(group)
-}
-
-fn tail_is_stopped(group: &GroupRun, from: usize) -> bool {
-    group.resources.iter().skip(from).all(|r| r.state == State::Stopped && !r.changes())
-}
-
-/// In reverse, one at a time; an open start is cut off first.
-fn stop_steps(group: &GroupRun, from: usize) -> Vec<Step> {
-    for (index, resource) in group.resources.iter().enumerate().skip(from).rev() {
-        match (&resource.open, resource.state) {
-            (Some(open), _) if open.action == Action::Stop => return Vec::new(),
-            (Some(open), state) => {
-                let idle = open.action == Action::Status && state == State::Stopped;
-                if idle {
-                    continue;
-                }
-                // A first look is waited for; anything else gives way to the stop.
-                let first_look = open.action == Action::Status && state == State::Unknown;
-                if open.cancelled || first_look {
-                    return Vec::new();
-                }
-                return vec![Step::Cancel(index)];
-            }
-            (None, State::Stopped) => {}
-            (None, State::Unknown) if !resource.suspected => {
-                return vec![Step::Call(index, Action::Status)];
-            }
-            (None, _) => return vec![Step::Call(index, Action::Stop)],
-        }
-    }
-    Vec::new()
-}
-
-/// In order, each after the one before it runs.
-fn start_steps<R: Rules>(group: &GroupRun) -> Vec<Step> {
-    let mut steps = Vec::new();
-    if group.resources.iter().any(|r| r.state == State::Unknown) {
-        // Everything is looked at before anything is started; polls do that.
-        return steps;
-    }
-    for (index, resource) in group.resources.iter().enumerate() {
-        match (&resource.open, resource.state) {
-            // It is going down just now; what stands on it waits for the end of that.
-            (Some(open), _) if open.action == Action::Stop => break,
-            (_, State::Running) => continue,
-            (None, State::Stopped) => steps.push(Step::Call(index, Action::Start)),
-            // A look at a stopped resource gives way to its start.
-            (Some(open), State::Stopped) if open.action == Action::Status && !open.cancelled => {
-                steps.push(Step::Cancel(index));
-            }
-            _ => {}
-        }
-        if R::START_IN_ORDER {
-            break;
-        }
-    }
-    steps
+/// Cancels what is open on a resource, once.
+fn free(group: &GroupState, i: usize) -> Option<Step> {
+    let open = group.resources[i].open.as_ref()?;
+    (!open.cancelled).then_some(Step::Cancel(i))
 }

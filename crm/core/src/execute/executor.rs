@@ -1,31 +1,31 @@
-//! The executor: takes wants, results and events, hands out operations.
+//! The executor: takes wishes and news, settles every group, hands out what is to be done.
 
-use super::group::{GroupRun, Open, State};
+use super::decide::{self, Step};
+use super::duties::Duties;
+use super::group::GroupState;
+use super::resource::Open;
 use super::{ExecuteInput, ExecuteOutput, Want};
 use crate::event::Event;
 use crate::id::{GroupId, OpId};
 use crate::model::Cluster;
-use crate::operation::{Action, Operation};
-use crate::packet::{FailureKind, FailureReport};
+use crate::operation::{Action, OpResult, Operation};
+use crate::packet::{Eligibility, FailureReport, GroupPhase, GroupReport};
 use crate::rules::Rules;
+use crate::status::{ResourcePhase, ResourceStatus};
 use crate::time::Time;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Failures kept until the record has counted them, at most.
-const FAILURES_MAX: usize = 64;
-
-/// Runs groups on this node.
+/// Works on every group of this node. Drain [`Executor::poll_output`] after each call that takes
+/// the time; nothing else hands out work.
 #[derive(Debug)]
 pub struct Executor<R: Rules> {
-    pub(super) groups: BTreeMap<GroupId, GroupRun>,
-    pub(super) calls: BTreeMap<OpId, (GroupId, usize)>,
-    pub(super) outputs: VecDeque<ExecuteOutput>,
-    pub(super) failures: Vec<FailureReport>,
-    next_op: u64,
-    next_failure: u64,
-    pub(super) maintenance: bool,
+    groups: BTreeMap<GroupId, GroupState>,
+    duties: Duties,
+    maintenance: bool,
+    /// Restart counters of the record; `None` before the first record was obeyed.
+    counters: Option<BTreeMap<GroupId, u64>>,
     rules: PhantomData<R>,
 }
 
@@ -36,226 +36,259 @@ impl<R: Rules> Default for Executor<R> {
 }
 
 impl<R: Rules> Executor<R> {
+    /// Knows no group, wants nothing.
     #[must_use]
     pub fn new() -> Executor<R> {
         Executor {
             groups: BTreeMap::new(),
-            calls: BTreeMap::new(),
-            outputs: VecDeque::new(),
-            failures: Vec::new(),
-            next_op: 1,
-            next_failure: 1,
+            duties: Duties::default(),
             maintenance: false,
+            counters: None,
             rules: PhantomData,
         }
     }
 
-    /// A configuration is in force. Groups that are new here are looked at before anything is
-    /// done to them (adoption, R17); changed resources are restarted with those after them;
-    /// removed groups are stopped with their old definition.
+    /// A configuration is in force. New groups are looked at first (R17); removed ones are stopped
+    /// by their old definition, then forgotten; what changed is restarted from there on.
     pub fn configure(&mut self, now: Time, cluster: &Arc<Cluster>) {
-        for spec in &cluster.groups {
-            match self.groups.get_mut(&spec.id) {
-                Some(group) => super::reconfigure::redefine(group, spec, now),
+        for group in self.groups.values_mut() {
+            group.retiring = true;
+        }
+        for group in &cluster.groups {
+            match self.groups.get_mut(&group.id) {
+                Some(state) => state.define(now, group),
                 None => {
-                    let group = GroupRun::new(Arc::new(spec.clone()), now);
-                    self.groups.insert(spec.id.clone(), group);
+                    let counters = self.counters.as_ref();
+                    let done = counters.and_then(|c| c.get(&group.id)).copied().unwrap_or(0);
+                    self.groups.insert(group.id.clone(), GroupState::new(now, group, done));
                 }
             }
         }
-        for (id, group) in &mut self.groups {
-            if cluster.group(id).is_none() {
-                group.removed = true;
-            }
-        }
-        self.advance_all(now);
+        self.settle(now);
     }
 
-    /// What is wanted of each group here. Unnamed groups are held.
+    /// What is wanted here from now on. A group that is not named is wanted stopped.
     pub fn want(&mut self, now: Time, wants: &BTreeMap<GroupId, Want>) {
         for (id, group) in &mut self.groups {
-            let want = wants.get(id).copied().unwrap_or(Want::Hold);
-            // A failure is settled by a stop; a later run is a new try.
-            if want == Want::Stop && group.failed.is_some() && group.is_stopped(true) {
-                group.failed = None;
-            }
-            group.want = want;
+            group.set_want(wants.get(id).copied().unwrap_or(Want::Stop));
         }
-        self.advance_all(now);
+        self.settle(now);
     }
 
-    /// Restarts asked for by operators, counted. What was counted before this daemon started is
-    /// no reason to restart anything.
+    /// The record's restart counters. One that rises above what was carried out here restarts the
+    /// group in place, if it is wanted here. The first call only tells where counting stands.
     pub fn restarts(&mut self, now: Time, counters: &BTreeMap<GroupId, u64>) {
-        for (id, group) in &mut self.groups {
-            let count = counters.get(id).copied().unwrap_or(0);
-            match group.restart_seen {
-                Some(seen) if count > seen => {
-                    group.restart_seen = Some(count);
-                    if group.want == Want::Run {
-                        group.failed = None;
-                        group.stop_from = Some(0);
-                    } else {
-                        group.restart_done = count;
-                    }
-                }
-                None => {
-                    group.restart_seen = Some(count);
-                    group.restart_done = count;
-                }
-                Some(_) => {}
+        if self.counters.is_none() {
+            for (id, group) in &mut self.groups {
+                group.restarts_done = counters.get(id).copied().unwrap_or(0);
             }
         }
-        self.advance_all(now);
+        self.counters = Some(counters.clone());
+        self.settle(now);
     }
 
-    /// Forgets failures, so that the group is tried again; a failed stop is tried again too.
+    /// Forgets failures and restarts of one group or all: tries again, a failed stop included.
     pub fn clear(&mut self, now: Time, group: Option<&GroupId>) {
-        for (id, run) in &mut self.groups {
-            if group.is_some_and(|wanted| wanted != id) {
-                continue;
-            }
-            run.failed = None;
-            run.blocked = None;
-            run.restarts.clear();
-            for resource in run.resources.iter_mut().filter(|r| r.state == State::StopFailed) {
-                resource.state = State::Broken;
+        for (id, state) in &mut self.groups {
+            if group.is_none_or(|wanted| wanted == id) {
+                state.clear(now);
             }
         }
-        self.advance_all(now);
+        self.settle(now);
     }
 
-    /// Hands off, or hands on again. Looking goes on.
+    /// Hands off: nothing is started, stopped or restarted; looking goes on.
     pub fn maintenance(&mut self, now: Time, on: bool) {
-        if std::mem::replace(&mut self.maintenance, on) != on {
-            self.advance_all(now);
+        if self.maintenance != on {
+            self.maintenance = on;
+            self.settle(now);
         }
     }
 
+    /// Takes the end of an operation, or a hint that a resource changed. What fits nothing that is
+    /// known here is ignored.
     pub fn handle(&mut self, now: Time, input: ExecuteInput) {
         match input {
-            ExecuteInput::Finished { op, result } => {
-                let Some((id, index)) = self.calls.remove(&op) else { return };
-                self.finished(now, &id, index, op, result);
-                self.advance(now, &id);
-            }
-            ExecuteInput::Changed { group: id, resource, what: _ } => {
-                let Some(group) = self.groups.get_mut(&id) else { return };
-                let Some(found) = group.resources.iter_mut().find(|r| r.spec.id == resource) else {
-                    return;
-                };
-                if found.open.is_some() {
-                    found.look_again = true;
-                } else {
-                    found.poll_at = Some(now);
+            ExecuteInput::Finished { op, result } => self.finished(now, op, &result),
+            ExecuteInput::Changed { group, resource, what: _ } => {
+                let state = self.groups.get_mut(&group);
+                let changed = state
+                    .and_then(|group| group.resources.iter_mut().find(|r| r.spec.id == resource));
+                if let Some(changed) = changed {
+                    changed.hint(now);
                 }
-                self.wake(now);
             }
         }
+        self.settle(now);
     }
 
-    /// Calls `status` where it is due.
+    /// The deadline has come, or may have.
     pub fn wake(&mut self, now: Time) {
-        let due: Vec<(GroupId, usize)> = self
-            .groups
-            .iter()
-            .flat_map(|(id, group)| {
-                let resources = group.resources.iter().enumerate();
-                resources
-                    .filter(|(_, r)| r.open.is_none() && r.poll_at.is_some_and(|at| at <= now))
-                    .map(|(index, _)| (id.clone(), index))
-            })
-            .collect();
-        for (id, index) in due {
-            self.call(&id, index, Action::Status);
-        }
+        self.settle(now);
     }
 
+    /// When to call [`Executor::wake`] if nothing else happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        let resources = self.groups.values().flat_map(|group| &group.resources);
-        resources.filter(|r| r.open.is_none()).filter_map(|r| r.poll_at).min()
+        let times = self.groups.values().flat_map(|group| {
+            (0..group.resources.len()).filter_map(|i| match &group.resources[i].open {
+                Some(open) => open.overdue_at(),
+                None => group.looks_at(i, self.maintenance),
+            })
+        });
+        times.min()
     }
 
+    /// The next duty, in order.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<ExecuteOutput> {
-        self.outputs.pop_front()
+        self.duties.outputs.pop_front()
     }
 
-    fn advance_all(&mut self, now: Time) {
-        let ids: Vec<GroupId> = self.groups.keys().cloned().collect();
-        for id in ids {
-            self.advance(now, &id);
+    /// Phase of one group here; `Unknown` for one that is not configured, or no longer.
+    #[must_use]
+    pub fn phase(&self, group: &GroupId) -> GroupPhase {
+        self.groups.get(group).map_or(GroupPhase::Unknown, GroupState::phase::<R>)
+    }
+
+    /// Every group, those that are still to be stopped and forgotten included.
+    #[must_use]
+    pub fn reports(&self) -> BTreeMap<GroupId, GroupReport> {
+        self.groups.iter().map(|(id, group)| (id.clone(), group.report::<R>())).collect()
+    }
+
+    /// Of each group with a resource that is observed everywhere.
+    #[must_use]
+    pub fn eligibility(&self) -> BTreeMap<GroupId, Eligibility> {
+        let groups = self.groups.iter();
+        groups.filter_map(|(id, group)| Some((id.clone(), group.eligibility()?))).collect()
+    }
+
+    /// In the group's order.
+    #[must_use]
+    pub fn resources(&self, group: &GroupId) -> Vec<ResourceStatus> {
+        self.groups.get(group).map(GroupState::statuses).unwrap_or_default()
+    }
+
+    /// Failures that the coordinator has not counted yet, numbered from 1 in this incarnation.
+    #[must_use]
+    pub fn failures(&self) -> &[FailureReport] {
+        &self.duties.failures
+    }
+
+    /// The coordinator has counted all failures up to this number.
+    pub fn failures_counted(&mut self, upto: u64) {
+        self.duties.failures_counted(upto);
+    }
+
+    /// Whether every group is proved stopped and no operation could change that (H15b).
+    #[must_use]
+    pub fn everything_stopped(&self) -> bool {
+        self.groups.values().all(|group| group.phase::<R>().is_stopped())
+    }
+
+    fn finished(&mut self, now: Time, op: OpId, result: &OpResult) {
+        for group in self.groups.values_mut() {
+            for i in 0..group.resources.len() {
+                if let Some(open) = group.resources[i].open.take_if(|open| open.op == op) {
+                    group.ended(now, i, open, result, &mut self.duties);
+                    return;
+                }
+            }
         }
     }
 
-    /// Opens one call; there is at most one per resource.
-    pub(super) fn call(&mut self, id: &GroupId, index: usize, action: Action) {
-        let Some(resource) = self.groups.get_mut(id).and_then(|g| g.resources.get_mut(index))
-        else {
-            return;
-        };
-        if resource.open.is_some() {
-            return;
+    /// Carries out step after step until no group needs one.
+    fn settle(&mut self, now: Time) {
+        for group in self.groups.values_mut() {
+            group.count_restarts(self.counters.as_ref(), &mut self.duties);
+            // Each step opens, cancels or judges one thing; the bound is never reached.
+            for _ in 0..16 + 8 * group.resources.len() {
+                let Some(step) = decide::next::<R>(group, now, self.maintenance) else { break };
+                group.carry_out(now, step, &mut self.duties);
+            }
+            let unknown = group.resources.iter().any(|r| r.phase == ResourcePhase::Unknown);
+            group.looked |= !unknown;
+            for event in group.overdue(now) {
+                self.duties.event(event);
+            }
+            if let Some(event) = group.announce::<R>(now) {
+                self.duties.event(event);
+            }
         }
-        let op = OpId(self.next_op);
-        self.next_op += 1;
-        resource.open = Some(Open { op, action, cancelled: false });
-        resource.poll_at = None;
-        let timeout = match action {
-            Action::Start | Action::Promote => resource.spec.timeouts.start,
-            Action::Stop | Action::Demote => resource.spec.timeouts.stop,
-            Action::Status => resource.spec.timeouts.status,
-        };
-        let operation = Operation {
-            op,
-            group: id.clone(),
-            resource: resource.spec.id.clone(),
-            action,
-            timeout,
-            spec: resource.spec.clone(),
-        };
-        self.calls.insert(op, (id.clone(), index));
-        self.outputs.push_back(ExecuteOutput::Run(Box::new(operation)));
-    }
-
-    /// Ends an open call early; its result still comes.
-    pub(super) fn cancel(&mut self, id: &GroupId, index: usize) {
-        let open = self
-            .groups
-            .get_mut(id)
-            .and_then(|group| group.resources.get_mut(index))
-            .and_then(|resource| resource.open.as_mut());
-        if let Some(open) = open.filter(|open| !open.cancelled) {
-            open.cancelled = true;
-            self.outputs.push_back(ExecuteOutput::Cancel { op: open.op });
-        }
-    }
-
-    /// Numbers a failure for the coordinator.
-    pub(super) fn fail(&mut self, id: &GroupId, index: usize, kind: FailureKind, reason: &str) {
-        let Some(resource) = self.groups.get(id).and_then(|g| g.resources.get(index)) else {
-            return;
-        };
-        let resource = resource.spec.id.clone();
-        if self.failures.len() == FAILURES_MAX {
-            self.failures.remove(0);
-        }
-        let word = match kind {
-            FailureKind::Start => "start-failed",
-            FailureKind::Run => "gave-up",
-            FailureKind::Stop => "stop-failed",
-        };
-        let event =
-            Event::error(word, format!("{resource}: {reason}")).group(id).resource(&resource);
-        self.outputs.push_back(ExecuteOutput::Event(event));
-        self.failures.push(FailureReport {
-            number: self.next_failure,
-            group: id.clone(),
-            resource,
-            kind,
-            reason: reason.to_owned(),
+        let duties = &mut self.duties;
+        self.groups.retain(|id, group| {
+            let gone = group.retiring && group.all_stopped_from(0) && group.all_idle_from(0);
+            if gone {
+                for resource in &group.resources {
+                    duties.unwatch(id, &resource.spec.id);
+                }
+            }
+            !gone
         });
-        self.next_failure += 1;
+    }
+}
+
+impl GroupState {
+    /// Takes up a restart that the record asks for. Where the group is not wanted there is
+    /// nothing to restart.
+    fn count_restarts(&mut self, counters: Option<&BTreeMap<GroupId, u64>>, duties: &mut Duties) {
+        let Some(counters) = counters else { return };
+        let asked = counters.get(&self.id).copied().unwrap_or(0);
+        let known = self.restart_to.unwrap_or(self.restarts_done);
+        if asked == known || self.want == Want::Hold {
+            return;
+        }
+        if asked < known || self.want == Want::Stop || self.retiring {
+            self.restart_to = None;
+            self.restarts_done = asked;
+            return;
+        }
+        self.restart_to = Some(asked);
+        self.gave_up = None;
+        self.restarted.clear();
+        let text = "an operator asked for it: everything stops and starts again in place";
+        duties.event(Event::info("group-restarting", text).group(&self.id));
+    }
+
+    fn carry_out(&mut self, now: Time, step: Step, duties: &mut Duties) {
+        match step {
+            Step::Start(i) => {
+                self.resources[i].set(ResourcePhase::Starting, None);
+                self.open(now, i, Action::Start, duties);
+            }
+            Step::Stop(i) => {
+                self.resources[i].phase = ResourcePhase::Stopping;
+                self.open(now, i, Action::Stop, duties);
+            }
+            Step::Look(i) => self.open(now, i, Action::Status, duties),
+            Step::Cancel(i) => {
+                if let Some(open) = &mut self.resources[i].open {
+                    open.cancelled = true;
+                    duties.outputs.push_back(ExecuteOutput::Cancel { op: open.op });
+                }
+            }
+            Step::Judge(i) => self.judge(now, i, duties),
+            Step::Landed => self.land(now, duties),
+        }
+    }
+
+    fn open(&mut self, now: Time, i: usize, action: Action, duties: &mut Duties) {
+        let op = duties.next_op();
+        let resource = &mut self.resources[i];
+        let timeout = resource.timeout(action);
+        resource.open = Some(Open {
+            op,
+            action,
+            since: now,
+            timeout,
+            cancelled: false,
+            hinted: false,
+            overdue: false,
+        });
+        let (group, spec) = (self.id.clone(), resource.spec.clone());
+        let resource = spec.id.clone();
+        let operation = Operation { op, group, resource, action, timeout, spec };
+        duties.outputs.push_back(ExecuteOutput::Run(Box::new(operation)));
     }
 }

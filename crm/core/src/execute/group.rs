@@ -1,120 +1,110 @@
-//! What is known of one group and its resources on this node.
+//! The state of one group on this node.
 
 use super::Want;
-use crate::id::OpId;
-use crate::model::{Group, Resource};
-use crate::operation::Action;
+use super::resource::ResourceState;
+use crate::id::GroupId;
+use crate::model::{Group, Resource, RestartPolicy};
+use crate::packet::GroupPhase;
+use crate::status::ResourcePhase;
 use crate::time::Time;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// One group on this node.
 #[derive(Debug)]
-pub(super) struct GroupRun {
-    /// Definition that what runs was started with.
-    pub(super) spec: Arc<Group>,
-    /// A newer definition, taken once everything it changes is stopped.
-    pub(super) next_spec: Option<Arc<Group>>,
-    /// No longer configured: forgotten once it is stopped.
-    pub(super) removed: bool,
+pub(super) struct GroupState {
+    pub(super) id: GroupId,
+    pub(super) restart: RestartPolicy,
+    /// In order; started from the first, stopped from the last (I2).
+    pub(super) resources: Vec<ResourceState>,
     pub(super) want: Want,
-    pub(super) resources: Vec<ResourceRun>,
-    /// A failure that ended the group here; it is not tried again before something changes.
-    pub(super) failed: Option<String>,
-    /// `on_fail: block`: left as it is for the operator.
-    pub(super) blocked: Option<String>,
-    /// Restarts in place within the window.
-    pub(super) restarts: VecDeque<Time>,
-    /// Everything from here on is stopped before anything starts.
-    pub(super) stop_from: Option<usize>,
-    /// Operators' restarts seen and carried out.
-    pub(super) restart_seen: Option<u64>,
-    pub(super) restart_done: u64,
-    pub(super) told: super::report::Told,
+    /// No longer configured: stopped, then forgotten.
+    pub(super) retiring: bool,
+    /// Why this node gave the group up; it stays down until it is wanted anew or cleared.
+    pub(super) gave_up: Option<String>,
+    /// A definition that needs a restart from one resource on; waits until those are down.
+    pub(super) incoming: Option<Incoming>,
+    /// Restart counter under way: everything goes down once before it comes up.
+    pub(super) restart_to: Option<u64>,
+    pub(super) restarts_done: u64,
+    /// When resources were restarted in place, oldest first; no older than the window.
+    pub(super) restarted: VecDeque<Time>,
+    /// Every resource has been looked at once.
+    pub(super) looked: bool,
+    /// The phase the operator was told last, and since when.
+    pub(super) announced: GroupPhase,
+    pub(super) since: Time,
 }
 
-/// One resource on this node.
+/// Resources that replace those from `from` on.
 #[derive(Debug)]
-pub(super) struct ResourceRun {
-    pub(super) spec: Arc<Resource>,
-    pub(super) state: State,
-    pub(super) open: Option<Open>,
-    /// When `status` is called next, unless an event asks for it before.
-    pub(super) poll_at: Option<Time>,
-    /// An event came while a call was open: look again after it.
-    pub(super) look_again: bool,
-    /// One `status` failed without saying stopped; the next one decides.
-    pub(super) suspected: bool,
-    pub(super) reason: Option<String>,
-    pub(super) attributes: BTreeMap<String, String>,
-    pub(super) restarts: u32,
+pub(super) struct Incoming {
+    pub(super) from: usize,
+    pub(super) resources: Vec<Arc<Resource>>,
 }
 
-/// Unknown is never stopped.
+/// Where a group is to go now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Unknown,
-    Stopped,
-    Running,
-    /// A start that did not end well, or a resource found dead: needs a stop before a start.
-    Broken,
-    StopFailed,
+pub(super) enum Goal {
+    Up,
+    Down,
+    Stay,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Open {
-    pub(super) op: OpId,
-    pub(super) action: Action,
-    pub(super) cancelled: bool,
-}
-
-impl GroupRun {
-    pub(super) fn new(spec: Arc<Group>, now: Time) -> GroupRun {
-        let resources = spec.resources.iter().map(|spec| ResourceRun::new(spec, now)).collect();
-        GroupRun {
-            spec,
-            next_spec: None,
-            removed: false,
+impl GroupState {
+    pub(super) fn new(now: Time, group: &Group, restarts_done: u64) -> GroupState {
+        let resources = group.resources.iter().cloned().map(Arc::new);
+        GroupState {
+            id: group.id.clone(),
+            restart: group.restart,
+            resources: resources.map(|spec| ResourceState::unknown(now, spec)).collect(),
             want: Want::Hold,
-            resources,
-            failed: None,
-            blocked: None,
-            restarts: VecDeque::new(),
-            stop_from: None,
-            restart_seen: None,
-            restart_done: 0,
-            told: super::report::Told::default(),
+            retiring: false,
+            gave_up: None,
+            incoming: None,
+            restart_to: None,
+            restarts_done,
+            restarted: VecDeque::new(),
+            looked: false,
+            announced: GroupPhase::Unknown,
+            since: now,
         }
     }
 
-    /// Whether it is to be up now.
-    pub(super) fn goes_up(&self) -> bool {
-        self.want == Want::Run && self.failed.is_none() && !self.removed
-    }
-
-    /// Whether every resource is stopped; with `open` also no start or stop is open (H15).
-    pub(super) fn is_stopped(&self, open: bool) -> bool {
-        self.resources.iter().all(|r| r.state == State::Stopped && !(open && r.changes()))
-    }
-}
-
-impl ResourceRun {
-    pub(super) fn new(spec: &Resource, now: Time) -> ResourceRun {
-        ResourceRun {
-            spec: Arc::new(spec.clone()),
-            state: State::Unknown,
-            open: None,
-            poll_at: Some(now),
-            look_again: false,
-            suspected: false,
-            reason: None,
-            attributes: BTreeMap::new(),
-            restarts: 0,
+    pub(super) fn goal(&self) -> Goal {
+        match self.want {
+            _ if self.retiring => Goal::Down,
+            Want::Hold => Goal::Stay,
+            Want::Stop => Goal::Down,
+            Want::Run if self.gave_up.is_some() => Goal::Down,
+            Want::Run => Goal::Up,
         }
     }
 
-    /// A start or stop is under way.
-    pub(super) fn changes(&self) -> bool {
-        self.open.is_some_and(|open| open.action != Action::Status)
+    /// The lowest resource that must go down once, for a restart or a new definition.
+    pub(super) fn floor(&self) -> Option<usize> {
+        let restart = self.restart_to.map(|_| 0);
+        let incoming = self.incoming.as_ref().map(|incoming| incoming.from);
+        restart.into_iter().chain(incoming).min()
+    }
+
+    /// A stop failed: nothing more is tried until the operator clears it (R21).
+    pub(super) fn is_stuck(&self) -> bool {
+        self.resources.iter().any(|resource| resource.phase == ResourcePhase::StopFailed)
+    }
+
+    pub(super) fn all_stopped_from(&self, floor: usize) -> bool {
+        self.resources.iter().skip(floor).all(ResourceState::is_stopped)
+    }
+
+    pub(super) fn all_idle_from(&self, floor: usize) -> bool {
+        self.resources.iter().skip(floor).all(ResourceState::is_idle)
+    }
+
+    /// Takes a new wish; only a lasting `Stop` ends the state of having given up.
+    pub(super) fn set_want(&mut self, want: Want) {
+        self.want = want;
+        if want == Want::Stop {
+            self.gave_up = None;
+        }
     }
 }

@@ -1,12 +1,21 @@
 //! Execution: works on this node towards what is wanted here, group by group, resource by
 //! resource. Level-triggered and local: in order up, in reverse down, no round trip per step (I2).
+//!
+//! [`Executor`] keeps one state per group. After every input it asks `decide` for the next step of
+//! each group until there is none; a step opens or cancels at most one agent operation. Nothing is
+//! taken for granted: a resource is `Unknown` until its agent has answered, and a group counts as
+//! stopped only when every resource is proved stopped and no operation could change that (H15).
 
 mod decide;
+mod duties;
 mod executor;
+mod failure;
 mod group;
+mod look;
 mod outcome;
 mod reconfigure;
 mod report;
+mod resource;
 #[cfg(test)]
 mod tests;
 

@@ -1,189 +1,230 @@
-//! What a finished call means.
+//! What the end of an operation proves.
 
-use super::executor::Executor;
-use super::group::State;
-use super::{ExecuteOutput, Want};
+use super::duties::Duties;
+use super::failure::describe;
+use super::group::{Goal, GroupState};
+use super::resource::{Open, ResourceState, Verdict, cut};
 use crate::event::Event;
-use crate::id::{GroupId, OpId};
-use crate::model::OnFail;
 use crate::operation::{Action, OpOutcome, OpResult};
-use crate::packet::FailureKind;
-use crate::rules::Rules;
-use crate::time::{Span, Time};
+use crate::packet::{Eligibility, FailureKind};
+use crate::status::ResourcePhase;
+use crate::time::Time;
 
-/// Between two looks at a resource whose state nobody can tell.
-const UNKNOWN_AGAIN: Span = Span::secs(5);
+/// Exit code of OCF for "what this needs is not installed here".
+const NOT_INSTALLED: i32 = 5;
 
-impl<R: Rules> Executor<R> {
-    pub(super) fn finished(
+/// What an answer of `status` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Running,
+    NotRunning,
+    /// The agent is not on this node: it cannot have started anything, and cannot stop anything.
+    Missing,
+    /// Neither running nor stopped. Never taken for stopped.
+    Unclear,
+}
+
+impl GroupState {
+    /// An operation on a resource has ended; nothing of it is left over.
+    pub(super) fn ended(
         &mut self,
         now: Time,
-        id: &GroupId,
-        index: usize,
-        op: OpId,
-        result: OpResult,
+        i: usize,
+        open: Open,
+        result: &OpResult,
+        duties: &mut Duties,
     ) {
-        let Some(group) = self.groups.get_mut(id) else { return };
-        let Some(resource) = group.resources.get_mut(index) else { return };
-        // The call of a resource that a new definition replaced says nothing of the new one.
-        let Some(open) = resource.open.take_if(|open| open.op == op) else { return };
-        let look_again = std::mem::take(&mut resource.look_again);
-        let spread = Span((index as u64 * 37 + id.as_str().len() as u64 * 13) % 100 * 1_000);
-        resource.poll_at =
-            Some(if look_again { now } else { now + resource.spec.interval + spread });
-        if !result.attributes.is_empty() || open.action == Action::Status {
-            resource.attributes.clone_from(&result.attributes);
-        }
-        let reason = result
-            .reason
-            .clone()
-            .unwrap_or_else(|| words(open.action, result.outcome, resource.spec.timeouts.start));
         match open.action {
-            Action::Start | Action::Promote => {
-                self.started(id, index, result.outcome, open.cancelled, reason);
-            }
-            Action::Stop | Action::Demote => self.stopped(id, index, result.outcome, reason),
-            Action::Status => self.looked(now, id, index, &result, reason),
+            Action::Start | Action::Promote => self.start_ended(now, i, &open, result, duties),
+            Action::Stop | Action::Demote => self.stop_ended(now, i, result, duties),
+            Action::Status => self.status_ended(now, i, &open, result, duties),
+        }
+        if open.hinted {
+            self.resources[i].hint(now);
         }
     }
 
-    fn started(
+    fn start_ended(
         &mut self,
-        id: &GroupId,
-        index: usize,
-        outcome: OpOutcome,
-        cancelled: bool,
-        reason: String,
+        now: Time,
+        i: usize,
+        open: &Open,
+        result: &OpResult,
+        duties: &mut Duties,
     ) {
-        let Some(group) = self.groups.get_mut(id) else { return };
-        let Some(resource) = group.resources.get_mut(index) else { return };
-        if outcome == OpOutcome::Done {
-            resource.state = State::Running;
-            resource.suspected = false;
-            resource.reason = None;
-            return;
-        }
-        // Half started: nobody can know, so it is stopped. A missing agent started nothing.
-        resource.state = if outcome == OpOutcome::Missing { State::Stopped } else { State::Broken };
-        resource.reason = Some(reason.clone());
-        if !cancelled {
-            group.failed = Some(format!("{}: {reason}", resource.spec.id));
-            self.fail(id, index, FailureKind::Start, &reason);
-        }
-    }
-
-    fn stopped(&mut self, id: &GroupId, index: usize, outcome: OpOutcome, reason: String) {
-        let Some(group) = self.groups.get_mut(id) else { return };
-        let Some(resource) = group.resources.get_mut(index) else { return };
-        if matches!(outcome, OpOutcome::Done | OpOutcome::NotRunning) {
-            resource.state = State::Stopped;
-            resource.suspected = false;
-            let resource = resource.spec.id.clone();
-            self.outputs.push_back(ExecuteOutput::Unwatch { group: id.clone(), resource });
-            return;
-        }
-        resource.state = State::StopFailed;
-        resource.reason = Some(reason.clone());
-        self.fail(id, index, FailureKind::Stop, &reason);
-    }
-
-    fn looked(&mut self, now: Time, id: &GroupId, index: usize, result: &OpResult, reason: String) {
-        let Some(group) = self.groups.get_mut(id) else { return };
-        let Some(resource) = group.resources.get_mut(index) else { return };
-        let name = resource.spec.id.clone();
-        match (result.outcome, resource.state) {
-            (OpOutcome::Cancelled, _) => resource.poll_at = Some(now),
-            (OpOutcome::Done | OpOutcome::RunningPromoted, before) => {
-                resource.suspected = false;
-                resource.reason.clone_from(&result.reason);
-                match before {
-                    State::Unknown | State::Stopped => {
-                        resource.state = State::Running;
-                        let text = format!("{name} was found running and is kept as it is");
-                        let event = Event::info("adopted", text).group(id).resource(&name);
-                        self.outputs.push_back(ExecuteOutput::Event(event));
-                    }
-                    State::Running | State::Broken | State::StopFailed => {}
-                }
-            }
-            (OpOutcome::NotRunning, State::Running) => self.found_dead(now, id, index, reason),
-            (OpOutcome::NotRunning, _) | (OpOutcome::Missing, State::Unknown) => {
-                resource.state = State::Stopped;
-                resource.suspected = false;
-                resource.reason.clone_from(&result.reason);
-                if !resource.spec.observe_everywhere {
-                    resource.poll_at = None;
-                }
-            }
-            (_, State::Running) if !resource.suspected => {
-                resource.suspected = true;
-                resource.reason = Some(reason);
-                resource.poll_at = Some(now);
-            }
-            (_, State::Running) => self.found_dead(now, id, index, reason),
-            (_, State::Unknown) => {
-                resource.suspected = true;
-                resource.reason = Some(reason);
-                resource.poll_at = Some(now + resource.spec.interval.min(UNKNOWN_AGAIN));
-            }
-            (_, _) => resource.reason = Some(reason),
-        }
-    }
-
-    /// A running resource is confirmed not to run.
-    fn found_dead(&mut self, now: Time, id: &GroupId, index: usize, reason: String) {
-        let Some(group) = self.groups.get_mut(id) else { return };
-        let policy = group.spec.restart;
-        while group.restarts.front().is_some_and(|at| now.since(*at) > policy.window) {
-            group.restarts.pop_front();
-        }
-        let used = group.restarts.len() as u64;
-        let may_restart = used < u64::from(policy.count);
-        let wanted = group.want != Want::Stop;
-        let Some(resource) = group.resources.get_mut(index) else { return };
-        let name = resource.spec.id.clone();
-        resource.reason = Some(reason.clone());
-        resource.suspected = false;
-        let (what, kind) = match resource.spec.on_fail {
-            _ if !wanted => {
-                resource.state = State::Broken;
+        let resource = &mut self.resources[i];
+        resource.take_attributes(result);
+        let reason = describe(&resource.spec, Action::Start, result);
+        match result.outcome {
+            OpOutcome::Done | OpOutcome::RunningPromoted => {
+                resource.set(ResourcePhase::Running, None);
+                resource.spread_looks(now, &self.id);
                 return;
             }
-            OnFail::Ignore => ("it is left alone (on_fail: ignore)".to_owned(), None),
-            OnFail::Block => {
-                group.blocked = Some(format!("{name}: {reason}"));
-                ("the group waits for an operator (on_fail: block)".to_owned(), None)
+            // No program, nothing started: there is nothing to stop, and nothing to stop it with.
+            OpOutcome::Missing => resource.set(ResourcePhase::Stopped, Some(reason.clone())),
+            // It may be half started: a stop follows.
+            _ => {
+                resource.set(ResourcePhase::Failed, Some(reason.clone()));
+                resource.verdict = Verdict::Recover;
             }
-            OnFail::Restart if may_restart => {
-                resource.state = State::Broken;
-                resource.restarts += 1;
-                group.restarts.push_back(now);
-                (format!("restarting it here, {} of {} times", used + 1, policy.count), None)
-            }
-            OnFail::Restart | OnFail::Move => {
-                resource.state = State::Broken;
-                group.failed = Some(format!("{name}: {reason}"));
-                ("the group should move".to_owned(), Some(FailureKind::Run))
-            }
-        };
-        let event = Event::warning("resource-failed", format!("{name}: {reason}; {what}"));
-        self.outputs.push_back(ExecuteOutput::Event(event.group(id).resource(&name)));
-        if let Some(kind) = kind {
-            self.fail(id, index, kind, &reason);
         }
+        resource.look_at = now + resource.interval();
+        if !open.cancelled {
+            self.give_up(i, FailureKind::Start, reason, duties);
+        }
+    }
+
+    fn stop_ended(&mut self, now: Time, i: usize, result: &OpResult, duties: &mut Duties) {
+        let resource = &mut self.resources[i];
+        resource.take_attributes(result);
+        let id = resource.spec.id.clone();
+        if matches!(result.outcome, OpOutcome::Done | OpOutcome::NotRunning) {
+            self.stopped(now, i, duties);
+            return;
+        }
+        let reason = describe(&resource.spec, Action::Stop, result);
+        resource.set(ResourcePhase::StopFailed, Some(reason.clone()));
+        resource.look_at = now + resource.interval();
+        duties.failure(&self.id, &id, FailureKind::Stop, &reason);
+        let text = format!(
+            "{reason}; it may still run, nothing more is tried until it is stopped by hand and `crm clear {}`",
+            self.id
+        );
+        duties.event(Event::error("stop-failed", text).group(&self.id).resource(&id));
+    }
+
+    /// A resource is proved stopped.
+    fn stopped(&mut self, now: Time, i: usize, duties: &mut Duties) {
+        let group = &self.id;
+        let resource = &mut self.resources[i];
+        // Why a group was given up stays to be seen.
+        let reason = resource.reason.take().filter(|_| self.gave_up.is_some());
+        resource.set(ResourcePhase::Stopped, reason);
+        if resource.spec.observe_everywhere {
+            resource.look_at = now;
+        } else {
+            duties.unwatch(group, &resource.spec.id);
+        }
+    }
+
+    fn status_ended(
+        &mut self,
+        now: Time,
+        i: usize,
+        open: &Open,
+        result: &OpResult,
+        duties: &mut Duties,
+    ) {
+        let goal = self.goal();
+        let resource = &mut self.resources[i];
+        if open.cancelled && result.outcome == OpOutcome::Cancelled {
+            resource.look_at = now;
+            return;
+        }
+        let before = resource.phase;
+        let reason = describe(&resource.spec, Action::Status, result);
+        resource.looked = Some(now);
+        resource.look_at = now + resource.interval();
+        resource.take_attributes(result);
+        resource.observe(result, &reason);
+        match (answer(result.outcome, before), before) {
+            (Answer::Running, ResourcePhase::Unknown) => {
+                resource.set(ResourcePhase::Running, None);
+                resource.spread_looks(now, &self.id);
+            }
+            (Answer::Running, ResourcePhase::Running) => {
+                resource.doubts = 0;
+                resource.reason = None;
+            }
+            (Answer::Running, ResourcePhase::Stopped) => {
+                resource.set(ResourcePhase::Running, None);
+                self.say(i, "found-running", "runs though nobody started it here", duties);
+            }
+            (Answer::Running, ResourcePhase::Failed) if resource.verdict != Verdict::Recover => {
+                resource.set(ResourcePhase::Running, None);
+                self.say(i, "resource-recovered", "runs again by itself", duties);
+            }
+            (Answer::NotRunning, ResourcePhase::Unknown) => {
+                resource.set(ResourcePhase::Stopped, None);
+            }
+            (Answer::NotRunning, ResourcePhase::StopFailed) => {
+                self.stopped(now, i, duties);
+                self.say(i, "found-stopped", "is stopped now, as `status` proves", duties);
+            }
+            (Answer::NotRunning | Answer::Missing, ResourcePhase::Running) => {
+                self.fail(i, reason, duties);
+            }
+            (Answer::Missing, ResourcePhase::Unknown) => {
+                resource.set(ResourcePhase::Stopped, Some(reason));
+            }
+            (Answer::Unclear, ResourcePhase::Unknown) => {
+                resource.doubts = resource.doubts.saturating_add(1);
+                resource.reason = Some(reason);
+                if goal == Goal::Up && resource.doubts == 1 {
+                    resource.look_at = now;
+                }
+            }
+            (Answer::Unclear, ResourcePhase::Running) if resource.doubts == 0 => {
+                // One failed look moves nothing: ask once more (O6).
+                resource.doubts = 1;
+                resource.reason = Some(reason);
+                resource.look_at = now;
+            }
+            (Answer::Unclear, ResourcePhase::Running) => self.fail(i, reason, duties),
+            _ => {}
+        }
+        let resource = &mut self.resources[i];
+        if resource.phase != before {
+            resource.false_alarms = 0;
+        }
+    }
+
+    fn say(&self, i: usize, kind: &str, what: &str, duties: &mut Duties) {
+        let spec = &self.resources[i].spec;
+        let text = format!("{} ({}) {what}", spec.id, spec.agent);
+        duties.event(Event::warning(kind, text).group(&self.id).resource(&spec.id));
     }
 }
 
-/// Words for an outcome without any.
-fn words(action: Action, outcome: OpOutcome, timeout: Span) -> String {
-    let action = action.as_str();
+fn answer(outcome: OpOutcome, phase: ResourcePhase) -> Answer {
     match outcome {
-        OpOutcome::Done | OpOutcome::RunningPromoted => format!("{action} succeeded"),
-        OpOutcome::NotRunning => "it does not run".to_owned(),
-        OpOutcome::Failed { code } => format!("{action} failed with exit code {code}"),
-        OpOutcome::Signalled { signal } => format!("{action} was ended by signal {signal}"),
-        OpOutcome::TimedOut => format!("{action} did not end in time ({timeout})"),
-        OpOutcome::Cancelled => format!("{action} was cut off"),
-        OpOutcome::Missing => "the agent is not installed on this node".to_owned(),
+        OpOutcome::Done | OpOutcome::RunningPromoted => Answer::Running,
+        OpOutcome::NotRunning => Answer::NotRunning,
+        OpOutcome::Missing => Answer::Missing,
+        OpOutcome::Failed { code: NOT_INSTALLED } if phase == ResourcePhase::Unknown => {
+            Answer::Missing
+        }
+        _ => Answer::Unclear,
+    }
+}
+
+impl ResourceState {
+    /// Whether this node could serve the data, as the agent says: attribute `eligible`,
+    /// `yes`, `no` or anything else for unknown, and why, there or in the reason of the call.
+    fn observe(&mut self, result: &OpResult, failure: &str) {
+        if !self.spec.observe_everywhere {
+            self.eligible = None;
+            return;
+        }
+        let answered = matches!(
+            result.outcome,
+            OpOutcome::Done | OpOutcome::RunningPromoted | OpOutcome::NotRunning
+        );
+        let said = result.attributes.get("eligible").map_or("", String::as_str).trim();
+        let (word, why) = said.split_once(char::is_whitespace).unwrap_or((said, ""));
+        let eligible = match word {
+            "yes" if answered => Some(true),
+            "no" if answered => Some(false),
+            _ => None,
+        };
+        let words = [why, result.reason.as_deref().unwrap_or_default()];
+        let reason = match words.into_iter().find(|words| !words.is_empty()) {
+            _ if !answered => failure.to_owned(),
+            Some(words) => cut(words),
+            None if eligible.is_some() => String::new(),
+            None => format!("{} does not say whether it is eligible", self.spec.agent),
+        };
+        self.eligible = Some(Eligibility { eligible, reason });
     }
 }

@@ -1,61 +1,58 @@
-//! A changed definition of a group: what needs a restart is restarted, with all that stands on it;
-//! what does not is taken at once.
+//! A new definition of a group that may be running.
+//!
+//! What can change without a restart changes at once. Otherwise the resources from the first
+//! difference on are stopped by their old definition and started by the new one.
 
-use super::group::{GroupRun, ResourceRun};
+use super::duties::Duties;
+use super::group::{GroupState, Incoming};
+use super::resource::ResourceState;
 use crate::model::{Group, Resource};
 use crate::time::Time;
 use std::sync::Arc;
 
-/// Takes a definition that is in force now.
-pub(super) fn redefine(group: &mut GroupRun, spec: &Group, now: Time) {
-    group.removed = false;
-    if *group.spec == *spec {
-        group.next_spec = None;
-        return;
-    }
-    let spec = Arc::new(spec.clone());
-    let same = group
-        .resources
-        .iter()
-        .zip(&spec.resources)
-        .take_while(|(run, new)| runs_alike(&run.spec, new))
-        .count();
-    if same == group.resources.len() && same == spec.resources.len() {
-        for (run, new) in group.resources.iter_mut().zip(&spec.resources) {
-            run.spec = Arc::new(new.clone());
+impl GroupState {
+    /// Takes a new definition, now as far as possible, the rest when it may (see [`Self::land`]).
+    pub(super) fn define(&mut self, now: Time, group: &Group) {
+        self.retiring = false;
+        self.restart = group.restart;
+        for resource in &mut self.resources {
+            let same = group.resources.iter().find(|new| is_same_thing(&resource.spec, new));
+            if let Some(new) = same.filter(|new| **new != *resource.spec) {
+                resource.spec = Arc::new(new.clone());
+                resource.look_at = resource.look_at.min(now + resource.interval());
+            }
         }
-        group.spec = spec;
-        group.next_spec = None;
-        return;
+        let pairs = self.resources.iter().zip(&group.resources);
+        let same = pairs.take_while(|(old, new)| is_same_thing(&old.spec, new)).count();
+        self.incoming = (same < self.resources.len().max(group.resources.len())).then(|| {
+            let resources = group.resources[same..].iter().cloned().map(Arc::new).collect();
+            Incoming { from: same, resources }
+        });
     }
-    if group.is_stopped(true) {
-        take(group, &spec, now);
-        return;
+
+    /// Everything that had to go down once is down: the new definition takes its place.
+    pub(super) fn land(&mut self, now: Time, duties: &mut Duties) {
+        if let Some(counter) = self.restart_to.take() {
+            self.restarts_done = counter;
+        }
+        let Some(incoming) = self.incoming.take() else { return };
+        let mut old = self.resources.split_off(incoming.from);
+        for spec in incoming.resources {
+            let known = old.iter().position(|resource| is_same_thing(&resource.spec, &spec));
+            let state = match known {
+                Some(i) => ResourceState { spec, ..old.remove(i) },
+                // Nobody has looked at this one: unknown is never stopped.
+                None => ResourceState::unknown(now, spec),
+            };
+            self.resources.push(state);
+        }
+        for gone in old {
+            duties.unwatch(&self.id, &gone.spec.id);
+        }
     }
-    group.stop_from = Some(group.stop_from.map_or(same, |from| from.min(same)));
-    group.next_spec = Some(spec);
 }
 
-/// Whether a running resource may go on under the other definition.
-fn runs_alike(old: &Resource, new: &Resource) -> bool {
-    old.id == new.id && old.agent == new.agent && old.params == new.params && old.args == new.args
-}
-
-/// Replaces everything: nothing of the old definition runs.
-pub(super) fn take(group: &mut GroupRun, spec: &Arc<Group>, now: Time) {
-    take_tail(group, spec, 0, now);
-}
-
-/// Replaces the resources from `from` on, which are stopped; those before are the same.
-pub(super) fn take_tail(group: &mut GroupRun, spec: &Arc<Group>, from: usize, now: Time) {
-    group.resources.truncate(from);
-    for (run, new) in group.resources.iter_mut().zip(&spec.resources) {
-        run.spec = Arc::new(new.clone());
-    }
-    for new in spec.resources.iter().skip(group.resources.len()) {
-        group.resources.push(ResourceRun::new(new, now));
-    }
-    group.spec = spec.clone();
-    group.stop_from = None;
-    group.failed = None;
+/// Whether two definitions mean the same running thing: no restart is needed between them.
+fn is_same_thing(a: &Resource, b: &Resource) -> bool {
+    a.id == b.id && a.agent == b.agent && a.params == b.params && a.args == b.args
 }

@@ -1,174 +1,188 @@
-//! What the executor says of itself: phases, reports, eligibility, one event per change.
+//! What a group's state means for the coordinator and the operator.
 
-use super::executor::Executor;
-use super::group::{GroupRun, State};
-use super::{ExecuteOutput, Want};
-use crate::event::{Event, Severity};
-use crate::id::GroupId;
+use super::group::{Goal, GroupState};
+use super::resource::{Open, ResourceState};
+use crate::event::Event;
 use crate::operation::Action;
-use crate::packet::{Eligibility, FailureReport, GroupPhase, GroupReport};
+use crate::packet::{Eligibility, GroupPhase, GroupReport};
 use crate::rules::Rules;
 use crate::status::{ResourcePhase, ResourceStatus};
-use std::collections::BTreeMap;
+use crate::time::{Span, Time};
 
-/// The phase that the last event told of.
-#[derive(Debug, Default)]
-pub(super) struct Told(Option<GroupPhase>);
-
-impl<R: Rules> Executor<R> {
-    /// Phase of a group here; `Stopped` only if every resource is proved stopped and no start or
-    /// stop of it is open (H15). A group that is not configured is stopped.
-    #[must_use]
-    pub fn phase(&self, group: &GroupId) -> GroupPhase {
-        self.groups.get(group).map_or(GroupPhase::Stopped, phase_of::<R>)
+impl GroupState {
+    /// `Stopped` and `Failed` only if every resource is proved stopped and nothing that could
+    /// start one is under way (H15).
+    pub(super) fn phase<R: Rules>(&self) -> GroupPhase {
+        if self.is_stuck() {
+            return GroupPhase::StopFailed;
+        }
+        let goal = self.goal();
+        if self.resources.is_empty() && goal == Goal::Up {
+            return GroupPhase::Running;
+        }
+        if self.resources.iter().all(|resource| self.is_down::<R>(resource)) {
+            let failed = self.gave_up.is_some();
+            return if failed { GroupPhase::Failed } else { GroupPhase::Stopped };
+        }
+        let unknown = self.resources.iter().any(|r| r.phase == ResourcePhase::Unknown);
+        let changing = self.resources.iter().any(ResourceState::is_changing);
+        if unknown && !changing && !(self.looked && goal == Goal::Up) {
+            return GroupPhase::Unknown;
+        }
+        let up = self.resources.iter().all(ResourceState::is_up);
+        let stopping = self.resources.iter().any(|r| r.phase == ResourcePhase::Stopping);
+        match goal {
+            Goal::Up | Goal::Stay if up && self.floor().is_none() => GroupPhase::Running,
+            Goal::Down => GroupPhase::Stopping,
+            Goal::Stay if stopping => GroupPhase::Stopping,
+            Goal::Up | Goal::Stay => GroupPhase::Starting,
+        }
     }
 
-    #[must_use]
-    pub fn reports(&self) -> BTreeMap<GroupId, GroupReport> {
-        let report = |group: &GroupRun| GroupReport {
-            phase: phase_of::<R>(group),
-            reason: reason_of(group),
-            restarts_done: group.restart_done,
-        };
-        self.groups.iter().map(|(id, group)| (id.clone(), report(group))).collect()
+    fn is_down<R: Rules>(&self, resource: &ResourceState) -> bool {
+        if !R::OPEN_OPERATION_RUNS && self.goal() == Goal::Down {
+            let starting = resource.open.as_ref().is_some_and(|open| open.action == Action::Start);
+            return starting || resource.is_stopped();
+        }
+        resource.is_stopped() && !resource.is_changing()
     }
 
-    /// Whether this node could serve each group, where an agent observes that everywhere. A word
-    /// that is missing is unknown.
-    #[must_use]
-    pub fn eligibility(&self) -> BTreeMap<GroupId, Eligibility> {
-        let mut all = BTreeMap::new();
-        for (id, group) in &self.groups {
-            let mut observers =
-                group.resources.iter().filter(|r| r.spec.observe_everywhere).peekable();
-            if observers.peek().is_none() {
-                continue;
+    pub(super) fn report<R: Rules>(&self) -> GroupReport {
+        let phase = self.phase::<R>();
+        GroupReport { phase, reason: self.reason(phase), restarts_done: self.restarts_done }
+    }
+
+    /// Which resource keeps the group from simply running or being stopped, and why.
+    fn reason(&self, phase: GroupPhase) -> Option<String> {
+        let first = |phase: ResourcePhase| self.resources.iter().find(|r| r.phase == phase);
+        let worded = || self.resources.iter().find_map(|resource| resource.reason.clone());
+        match phase {
+            GroupPhase::Running => {
+                let failed = first(ResourcePhase::Failed).and_then(|r| r.reason.clone());
+                failed.or_else(|| first(ResourcePhase::Running)?.reason.clone())
             }
-            let mut word = Eligibility { eligible: Some(true), reason: String::new() };
-            for resource in observers {
-                let said = resource.attributes.get("eligible").map_or("", String::as_str);
-                let (answer, reason) = said.split_once(' ').unwrap_or((said, ""));
-                let eligible = match answer {
-                    "yes" => Some(true),
-                    "no" => Some(false),
-                    _ => None,
-                };
-                if word.eligible == Some(true) || eligible == Some(false) {
-                    word = Eligibility { eligible, reason: reason.to_owned() };
-                }
-            }
-            all.insert(id.clone(), word);
-        }
-        all
-    }
-
-    #[must_use]
-    pub fn resources(&self, group: &GroupId) -> Vec<ResourceStatus> {
-        let resources = self.groups.get(group).map(|group| &group.resources);
-        resources
-            .into_iter()
-            .flatten()
-            .map(|resource| ResourceStatus {
-                id: resource.spec.id.clone(),
-                agent: resource.spec.agent.to_string(),
-                phase: match (resource.open.map(|open| open.action), resource.state) {
-                    (Some(Action::Start | Action::Promote), _) => ResourcePhase::Starting,
-                    (Some(Action::Stop | Action::Demote), _) => ResourcePhase::Stopping,
-                    (_, State::Unknown) => ResourcePhase::Unknown,
-                    (_, State::Stopped) => ResourcePhase::Stopped,
-                    (_, State::Running) => ResourcePhase::Running,
-                    (_, State::Broken) => ResourcePhase::Failed,
-                    (_, State::StopFailed) => ResourcePhase::StopFailed,
-                },
-                reason: resource.reason.clone(),
-                restarts: resource.restarts,
-                attributes: resource.attributes.clone(),
-            })
-            .collect()
-    }
-
-    /// Failures that the record has not counted yet.
-    #[must_use]
-    pub fn failures(&self) -> &[FailureReport] {
-        &self.failures
-    }
-
-    /// The record has counted the failures up to this number.
-    pub fn failures_counted(&mut self, upto: u64) {
-        self.failures.retain(|failure| failure.number > upto);
-    }
-
-    /// Every group is proved stopped and no start or stop is open (H15b).
-    #[must_use]
-    pub fn everything_stopped(&self) -> bool {
-        self.groups.values().all(|group| group.is_stopped(true))
-    }
-
-    /// One event when the phase of a group has changed.
-    pub(super) fn tell(&mut self, id: &GroupId) {
-        let Some(group) = self.groups.get_mut(id) else { return };
-        let phase = phase_of::<R>(group);
-        if phase == GroupPhase::Running
-            && let Some(seen) = group.restart_seen
-        {
-            group.restart_done = seen;
-        }
-        let before = group.told.0.replace(phase);
-        if before == Some(phase) {
-            return;
-        }
-        let (severity, kind, text) = match phase {
-            GroupPhase::Unknown => return,
-            GroupPhase::Starting => (Severity::Info, "group-starting", "is starting"),
-            GroupPhase::Running => (Severity::Info, "group-running", "runs"),
-            GroupPhase::Stopping => (Severity::Info, "group-stopping", "is stopping"),
-            GroupPhase::Stopped if matches!(before, None | Some(GroupPhase::Unknown)) => return,
-            GroupPhase::Stopped => (Severity::Info, "group-stopped", "is stopped"),
-            GroupPhase::Failed => (Severity::Error, "group-failed", "failed and is stopped"),
+            GroupPhase::Stopped => worded(),
+            GroupPhase::Failed => self.gave_up.clone(),
             GroupPhase::StopFailed => {
-                (Severity::Error, "group-blocked", "is blocked: a stop failed, so it may still run")
+                let reason = first(ResourcePhase::StopFailed)?.reason.clone()?;
+                Some(format!("{reason}; nothing more is tried until `crm clear {}`", self.id))
             }
-        };
-        let detail = match phase {
-            GroupPhase::Failed | GroupPhase::StopFailed => {
-                reason_of(group).map_or_else(String::new, |reason| format!(": {reason}"))
+            GroupPhase::Unknown => {
+                let unknown = first(ResourcePhase::Unknown)?;
+                let silent = || format!("{} has not been looked at yet", unknown.spec.id);
+                Some(unknown.reason.clone().unwrap_or_else(silent))
             }
-            _ => String::new(),
+            GroupPhase::Starting | GroupPhase::Stopping => {
+                self.gave_up.clone().or_else(worded).or_else(|| self.under_way())
+            }
+        }
+    }
+
+    fn under_way(&self) -> Option<String> {
+        if self.restart_to.is_some() {
+            return Some("an operator asked for a restart".into());
+        }
+        if self.incoming.is_some() {
+            return Some("the configuration changed what runs".into());
+        }
+        let busy = self.resources.iter().find(|resource| resource.is_changing())?;
+        let word = busy.open.as_ref()?.action.as_str();
+        Some(format!("{word} of {} is under way", busy.spec.id))
+    }
+
+    /// Whether this node could serve the group's data, as its agents say; `None` if no resource is
+    /// observed everywhere. The least favourable answer counts.
+    pub(super) fn eligibility(&self) -> Option<Eligibility> {
+        let observed = self.resources.iter().filter(|r| r.spec.observe_everywhere);
+        let answers = observed.map(|resource| {
+            resource.eligible.clone().unwrap_or_else(|| Eligibility {
+                eligible: None,
+                reason: format!("{} has not been looked at yet", resource.spec.id),
+            })
+        });
+        answers.min_by_key(|answer| match answer.eligible {
+            Some(false) => 0,
+            None => 1,
+            Some(true) => 2,
+        })
+    }
+
+    pub(super) fn statuses(&self) -> Vec<ResourceStatus> {
+        let statuses = self.resources.iter().map(|resource| ResourceStatus {
+            id: resource.spec.id.clone(),
+            agent: resource.spec.agent.to_string(),
+            phase: resource.phase,
+            reason: resource.reason.clone(),
+            restarts: resource.restarts,
+            attributes: resource.attributes.clone(),
+        });
+        statuses.collect()
+    }
+
+    /// The line for the operator when the phase changed; `None` where another line said it.
+    pub(super) fn announce<R: Rules>(&mut self, now: Time) -> Option<Event> {
+        let phase = self.phase::<R>();
+        let before = std::mem::replace(&mut self.announced, phase);
+        if before == phase {
+            return None;
+        }
+        let took = Span::millis(now.since(self.since).as_millis());
+        self.since = now;
+        let count = self.resources.len();
+        let event = match (before, phase) {
+            (GroupPhase::Unknown, GroupPhase::Running) => Event::info(
+                "adopted",
+                format!("all {count} resources were found running; none was touched"),
+            ),
+            (_, GroupPhase::Running) => {
+                Event::info("group-running", format!("all {count} resources run, after {took}"))
+            }
+            (GroupPhase::Running, GroupPhase::Starting) if self.incoming.is_some() => {
+                let text = "the configuration changed what runs: restarting from there on";
+                Event::info("group-restarting", text)
+            }
+            // Said when the restart was decided.
+            (GroupPhase::Running, GroupPhase::Starting) => return None,
+            (_, GroupPhase::Starting) => {
+                Event::info("group-starting", format!("{count} resources, in order"))
+            }
+            (_, GroupPhase::Stopping) => Event::info(
+                "group-stopping",
+                self.gave_up.clone().unwrap_or_else(|| "it is no longer wanted here".into()),
+            ),
+            (GroupPhase::Unknown, GroupPhase::Stopped) => return None,
+            (
+                GroupPhase::Stopped | GroupPhase::Failed,
+                GroupPhase::Stopped | GroupPhase::Failed,
+            ) => {
+                return None;
+            }
+            (_, GroupPhase::Stopped | GroupPhase::Failed) => {
+                Event::info("group-stopped", format!("every resource is stopped, after {took}"))
+            }
+            (_, GroupPhase::StopFailed | GroupPhase::Unknown) => return None,
         };
-        let event = Event::new(severity, kind, format!("group {id} {text} here{detail}")).group(id);
-        self.outputs.push_back(ExecuteOutput::Event(event));
+        Some(event.group(&self.id))
     }
-}
 
-fn phase_of<R: Rules>(group: &GroupRun) -> GroupPhase {
-    let resources = &group.resources;
-    if resources.iter().any(|r| r.state == State::StopFailed) {
-        return GroupPhase::StopFailed;
+    /// Operations that should have ended long ago, to be told once. They still count as open.
+    pub(super) fn overdue(&mut self, now: Time) -> Vec<Event> {
+        let group = self.id.clone();
+        let late = |resource: &mut ResourceState| {
+            let open: &mut Open = resource.open.as_mut()?;
+            open.overdue_at().filter(|at| *at <= now)?;
+            open.overdue = true;
+            let (id, action) = (&resource.spec.id, open.action.as_str());
+            let text = format!(
+                "{action} of {id} was to end within {} and its end has not been seen; it counts as under way",
+                open.timeout
+            );
+            resource.eligible = resource.eligible.take().map(|last| Eligibility {
+                eligible: None,
+                reason: format!("{action} of {id} does not end; before: {}", last.reason),
+            });
+            Some(Event::error("operation-overdue", text).group(&group).resource(id))
+        };
+        self.resources.iter_mut().filter_map(late).collect()
     }
-    if group.is_stopped(R::OPEN_OPERATION_RUNS) && !(resources.is_empty() && group.goes_up()) {
-        return if group.failed.is_some() { GroupPhase::Failed } else { GroupPhase::Stopped };
-    }
-    let up = group.want != Want::Stop && group.failed.is_none() && !group.removed;
-    if resources.iter().all(|r| r.state == State::Running && !r.changes()) {
-        let restarting = group.stop_from.is_some();
-        return if up && !restarting { GroupPhase::Running } else { GroupPhase::Stopping };
-    }
-    if resources
-        .iter()
-        .any(|r| r.state == State::Unknown && r.open.is_none_or(|o| o.action == Action::Status))
-    {
-        return GroupPhase::Unknown;
-    }
-    if up { GroupPhase::Starting } else { GroupPhase::Stopping }
-}
-
-fn reason_of(group: &GroupRun) -> Option<String> {
-    if let Some(reason) = group.failed.as_ref().or(group.blocked.as_ref()) {
-        return Some(reason.clone());
-    }
-    group
-        .resources
-        .iter()
-        .filter(|r| r.state != State::Stopped || r.reason.is_some())
-        .find_map(|r| r.reason.as_ref().map(|reason| format!("{}: {reason}", r.spec.id)))
 }

@@ -1,6 +1,6 @@
 //! The executor against a small model of agents: slow, failing, hanging, dying.
 
-use super::{ExecuteInput, ExecuteOutput, Executor, Want};
+use crate::execute::{ExecuteInput, ExecuteOutput, Executor, Want};
 use crate::id::{GroupId, OpId};
 use crate::model::*;
 use crate::operation::{Action, OpOutcome, OpResult, Operation};

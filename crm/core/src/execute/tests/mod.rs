@@ -1,0 +1,8 @@
+//! Tests of the executor: single-stepped scenarios as text, and random runs against a model.
+
+mod adoption;
+mod failures;
+mod order;
+mod reconfiguration;
+mod script;
+mod world;
