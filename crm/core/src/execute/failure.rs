@@ -127,10 +127,8 @@ impl ResourceState {
                 self.phase = ResourcePhase::Failed;
                 self.verdict = Verdict::Recover;
             }
-            // Left alone or lived with so far: treat it as a fresh failure.
-            ResourcePhase::Failed if self.verdict != Verdict::Recover => {
-                self.verdict = Verdict::Open;
-            }
+            // Left alone or lived with so far: the operator wants it tried again.
+            ResourcePhase::Failed => self.verdict = Verdict::Recover,
             ResourcePhase::Unknown => self.look_at = now,
             _ => {}
         }

@@ -189,7 +189,13 @@ fn on_fail_says_what_a_failure_leads_to() {
          b status not-running => !resource-failed [starting]",
     );
     assert_eq!(block.reason(), "a (a-agent) is not running");
-    block.check("want stop => b stop, !group-stopping");
+    block.check(
+        "clear => b stop
+         b stop done => unwatch b, a stop
+         a stop done => unwatch a, a start
+         a start done => b start
+         b start done => !group-running [running]",
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod adoption;
 mod failures;
 mod order;
+mod random;
 mod reconfiguration;
 mod script;
 mod world;
