@@ -68,6 +68,8 @@ pub(crate) struct Daemon {
     /// In force.
     pub(crate) config: Option<Arc<str>>,
     pub(crate) ends_by: Option<Time>,
+    /// How it was last told to end.
+    pub(crate) asked: Option<Shutdown>,
     /// Why the last question to the tie-break address could not be asked.
     pub(crate) ping_problem: Rc<RefCell<Option<String>>>,
     service_watchdog: ServiceWatchdog,
@@ -117,6 +119,7 @@ impl Daemon {
             questions: Questions::default(),
             config: None,
             ends_by: None,
+            asked: None,
             ping_problem: Rc::default(),
             service_watchdog: ServiceWatchdog::new(),
             next_sweep: started + SWEEP,
@@ -264,6 +267,7 @@ impl Daemon {
         };
         self.record(Event::info("ending", format!("asked by {by}: this node {text}")));
         systemd::stopping(text);
+        self.asked = Some(how);
         let limit = clock::now() + patience;
         self.ends_by = Some(self.ends_by.map_or(limit, |earlier| earlier.min(limit)));
         self.input(Input::Shutdown { how })

@@ -37,6 +37,7 @@ pub use founding::{found, note_contact};
 pub use options::{LogKind, Options};
 
 use clap::Parser;
+use crm_core::Shutdown;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -69,6 +70,10 @@ pub fn agent_from_args(args: &[OsString]) -> Option<ExitCode> {
     Some(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
+/// Exit code of a daemon that was told to end and to keep everything running. The service manager
+/// starts the next one for it (`RestartForceExitStatus` in the unit), and none after a node left.
+pub const KEPT: u8 = 75;
+
 /// Runs the daemon until it is told to end.
 pub fn run(options: &Options) -> ExitCode {
     if let Err(problem) = logging::install(options.log) {
@@ -76,7 +81,8 @@ pub fn run(options: &Options) -> ExitCode {
         return ExitCode::from(1);
     }
     match start::start(options) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Some(Shutdown::Keep)) => ExitCode::from(KEPT),
+        Ok(_) => ExitCode::SUCCESS,
         Err(problem) => {
             tracing::error!(kind = "ended", "{problem}");
             systemd::status(problem.lines().next().unwrap_or_default());

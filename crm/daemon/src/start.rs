@@ -20,7 +20,7 @@ use crate::watches::Watches;
 use crate::{Options, clock, random, realtime, sys, systemd};
 use crm_core::id::{Incarnation, NodeId, StoreId};
 use crm_core::record::Stored;
-use crm_core::{Node, Start};
+use crm_core::{Node, Shutdown, Start};
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Uid;
 use std::cell::{Cell, RefCell};
@@ -46,11 +46,11 @@ struct Checked {
     _lock: Flock<File>,
 }
 
-/// Runs until the core halts.
+/// Runs until the core halts, and answers how it was told to.
 ///
 /// # Errors
 /// Why the daemon did not start or had to end; with a hint where there is a way out.
-pub(crate) fn start(options: &Options) -> Result<(), String> {
+pub(crate) fn start(options: &Options) -> Result<Option<Shutdown>, String> {
     sys::reserve_three().map_err(|error| format!("/dev/null cannot be opened: {error}"))?;
     let checked = check(options)?;
     if options.realtime {
@@ -136,7 +136,7 @@ fn contact(options: &Options) -> Result<Option<SocketAddr>, String> {
     parse_address(text.trim(), options.port).map(Some)
 }
 
-async fn serve(options: &Options, checked: Checked) -> Result<(), String> {
+async fn serve(options: &Options, checked: Checked) -> Result<Option<Shutdown>, String> {
     let (tell, inbox) = Tell::channel();
     let events = Rc::new(RefCell::new(EventLog::new()));
     let awaited = Awaited::default();
@@ -215,7 +215,7 @@ async fn run(
     checked: Checked,
     mut parts: Parts,
     inbox: UnboundedReceiver<Happening>,
-) -> Result<(), String> {
+) -> Result<Option<Shutdown>, String> {
     let now = clock::now();
     let unconfigured = Unconfigured { link: options.link.clone(), port: options.port };
     let founded = checked.stored.record.is_some();
@@ -236,5 +236,5 @@ async fn run(
     let mut daemon = Daemon::new(node, checked.id, checked.incarnation, parts, unconfigured);
     let ended = daemon.run(inbox).await;
     drop(checked._lock);
-    ended
+    ended.map(|()| daemon.asked)
 }

@@ -45,6 +45,15 @@ fn hb15_a_node_without_power_is_taken_over_and_a_double_power_cycle_is_survived(
     pair.wait_members();
     assert_eq!(pair.holders(), only("beta"));
 
+    // A node that left on the operator's word is not started again behind his back, and nobody shoots it.
+    let shots = pair.lab.power().requests().len();
+    pair.alpha.ok("crm leave").unwrap();
+    pair.alpha.until("[ \"$(systemctl is-active crmd)\" = inactive ]", LONG).unwrap();
+    pair.wait_served_by("beta", LONG);
+    pair.alpha.ok("systemctl start crmd").unwrap();
+    pair.wait_members();
+    assert_eq!(pair.lab.power().requests().len(), shots, "{:?}", pair.lab.power().requests());
+
     // Both at once; whoever comes up first, exactly one serves, and nothing acknowledged is lost.
     let acknowledged = pair.acknowledged();
     pair.alpha.power_cut().unwrap();
