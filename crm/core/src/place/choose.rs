@@ -219,6 +219,9 @@ fn why_best(
     if avoided.contains(best) {
         return "no other node can run it, so it stands beside a group that it avoids".to_owned();
     }
+    if let Some(follow) = groups.iter().find_map(|group| group.follow.as_ref()) {
+        return format!("node {best} holds the role of {} that the group follows", follow.service);
+    }
     if groups.iter().any(|group| group.prefer.first() == Some(best)) {
         return "its first choice".to_owned();
     }
