@@ -247,7 +247,7 @@ impl GroupState {
         self.restart_to = Some(asked);
         self.gave_up = None;
         self.restarted.clear();
-        let text = "an operator asked for it: everything stops and starts again in place";
+        let text = format!("group {} stops and starts here, as an operator asked", self.id);
         duties.event(Event::info("group-restarting", text).group(&self.id));
     }
 

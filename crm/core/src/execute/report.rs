@@ -128,28 +128,28 @@ impl GroupState {
         }
         let took = Span::millis(now.since(self.since).as_millis());
         self.since = now;
-        let count = self.resources.len();
+        let id = &self.id;
         let event = match (before, phase) {
             (GroupPhase::Unknown, GroupPhase::Running) => Event::info(
                 "adopted",
-                format!("all {count} resources were found running; none was touched"),
+                format!("group {id} was found running here and is kept as it is"),
             ),
             (_, GroupPhase::Running) => {
-                Event::info("group-running", format!("all {count} resources run, after {took}"))
+                Event::info("group-running", format!("group {id} runs here, after {took}"))
             }
             (GroupPhase::Running, GroupPhase::Starting) if self.incoming.is_some() => {
-                let text = "the configuration changed what runs: restarting from there on";
+                let text =
+                    format!("group {id} restarts here from the first resource that was changed");
                 Event::info("group-restarting", text)
             }
             // Said when the restart was decided.
             (GroupPhase::Running, GroupPhase::Starting) => return None,
             (_, GroupPhase::Starting) => {
-                Event::info("group-starting", format!("{count} resources, in order"))
+                Event::info("group-starting", format!("group {id} is starting here"))
             }
-            (_, GroupPhase::Stopping) => Event::info(
-                "group-stopping",
-                self.gave_up.clone().unwrap_or_else(|| "it is no longer wanted here".into()),
-            ),
+            (_, GroupPhase::Stopping) => {
+                Event::info("group-stopping", format!("group {id} is stopping here"))
+            }
             (GroupPhase::Unknown, GroupPhase::Stopped) => return None,
             (
                 GroupPhase::Stopped | GroupPhase::Failed,
@@ -158,7 +158,7 @@ impl GroupState {
                 return None;
             }
             (_, GroupPhase::Stopped | GroupPhase::Failed) => {
-                Event::info("group-stopped", format!("every resource is stopped, after {took}"))
+                Event::info("group-stopped", format!("group {id} is stopped here, after {took}"))
             }
             (_, GroupPhase::StopFailed | GroupPhase::Unknown) => return None,
         };
