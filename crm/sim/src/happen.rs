@@ -210,6 +210,11 @@ impl<R: Rules> World<R> {
             (Action::Stop, OpOutcome::Done) => Belief::Stopped,
             (Action::Status, OpOutcome::Done | OpOutcome::RunningPromoted) => Belief::Running,
             (Action::Status, OpOutcome::NotRunning) => Belief::Stopped,
+            // A look that was cut off says nothing new.
+            (Action::Status, OpOutcome::TimedOut | OpOutcome::Cancelled) => {
+                let key = (seat, group.clone(), resource.clone());
+                self.ghost.beliefs.get(&key).copied().unwrap_or(Belief::Unknown)
+            }
             _ => Belief::Doubtful,
         };
         self.ghost.beliefs.insert((seat, group, resource), belief);
