@@ -1,8 +1,18 @@
 //! A process that keeps a set of namespaces alive; when it ends, everything in them ends.
 
-use std::io::{self, BufRead, BufReader};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// How long the processes of a node may take to end. One that is stuck in the kernel may never.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// What the first process inside does. It reads its standard input, so it ends when its owner
+/// does, however that ends.
+const SCRIPT: &str = "hostname \"$0\" && ip link set lo up || exit 1; \
+    mount -t tmpfs none /run/lock 2>/dev/null; echo ready; exec cat >/dev/null";
 
 /// The first process of a PID namespace with its own network, mounts and host name.
 #[derive(Debug)]
@@ -10,16 +20,16 @@ pub struct Keeper {
     unshare: Child,
     /// Process number on the host of the first process inside.
     pub pid: i32,
+    /// Held so that the network can be silenced when its processes are gone.
+    network: Option<File>,
 }
 
 impl Keeper {
     /// Makes the namespaces and gives them a host name.
     ///
     /// # Errors
-    /// The kernel refused, or the shell inside did not answer.
+    /// The kernel refused, or a tool is missing; with what was said.
     pub fn start(name: &str) -> io::Result<Keeper> {
-        // The first process inside reads its standard input: it ends when this process does.
-        let script = "hostname \"$0\" && mount -t tmpfs none /run/lock 2>/dev/null; ip link set lo up; echo ready; exec cat >/dev/null";
         let mut unshare = Command::new("unshare")
             .args([
                 "--net",
@@ -30,29 +40,33 @@ impl Keeper {
                 "--kill-child=KILL",
                 "--mount-proc",
             ])
-            .args(["sh", "-c", script, name])
+            .args(["sh", "-c", SCRIPT, name])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| io::Error::other(format!("unshare (util-linux): {error}")))?;
         let mut line = String::new();
         if let Some(out) = unshare.stdout.take() {
             BufReader::new(out).read_line(&mut line)?;
         }
         if line.trim() != "ready" {
             let _ = unshare.kill();
+            let mut said = String::new();
+            if let Some(mut errors) = unshare.stderr.take() {
+                errors.read_to_string(&mut said)?;
+            }
             unshare.wait()?;
-            return Err(io::Error::other(format!(
-                "namespaces for {name} did not come up (is this root?)"
-            )));
+            let said = said.trim();
+            return Err(io::Error::other(format!("the namespaces of {name}: {said}")));
         }
-        let children = format!("/proc/{0}/task/{0}/children", unshare.id());
-        let pid = std::fs::read_to_string(children)?
-            .split_whitespace()
-            .next()
-            .and_then(|p| p.parse().ok());
-        let Some(pid) = pid else { return Err(io::Error::other("unshare has no child")) };
-        Ok(Keeper { unshare, pid })
+        let id = unshare.id();
+        let mut keeper = Keeper { unshare, pid: 0, network: None };
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
+        let pid = children.split_whitespace().next().and_then(|pid| pid.parse().ok());
+        keeper.pid = pid.ok_or_else(|| io::Error::other("unshare has no child"))?;
+        keeper.network = Some(File::open(format!("/proc/{}/ns/net", keeper.pid))?);
+        Ok(keeper)
     }
 
     /// A command that runs inside.
@@ -74,25 +88,61 @@ impl Keeper {
         command
     }
 
-    /// Ends every process inside and waits until none is left.
-    pub fn kill(&mut self) {
-        // The first process of the namespace takes all others with it.
-        let pid = nix::unistd::Pid::from_raw(self.pid);
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
-        let until = Instant::now() + Duration::from_secs(10);
-        while Instant::now() < until {
-            match self.unshare.try_wait() {
-                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-                _ => return,
-            }
+    /// Ends every process inside, waits until none is left, and silences the network: without
+    /// that the kernel would answer for its addresses a little longer.
+    ///
+    /// # Errors
+    /// A process did not end in time. Then nothing is proved.
+    pub fn kill(&mut self) -> io::Result<()> {
+        if self.unshare.try_wait()?.is_some() {
+            self.network = None;
+            return Ok(());
         }
-        let _ = self.unshare.kill();
-        let _ = self.unshare.wait();
+        if self.pid > 0 {
+            // The first process of the namespace takes all others with it.
+            let pid = nix::unistd::Pid::from_raw(self.pid);
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        } else {
+            self.unshare.kill()?;
+        }
+        let mut silence = self.network.as_ref().map(silence);
+        let until = Instant::now() + ENDING;
+        loop {
+            // `unshare` ends when the kernel has taken the last process out of the namespace.
+            let ended = self.unshare.try_wait()?.is_some();
+            let silent = match &mut silence {
+                Some(Ok(child)) => child.try_wait()?.is_some(),
+                _ => true,
+            };
+            if ended && silent {
+                self.network = None;
+                return Ok(());
+            }
+            if Instant::now() > until {
+                let seconds = ENDING.as_secs();
+                return Err(io::Error::other(format!("not every process ended in {seconds} s")));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.kill();
+        if self.kill().is_err() {
+            let _ = self.unshare.kill();
+            let _ = self.unshare.wait();
+        }
     }
+}
+
+/// Takes every interface of a network down.
+fn silence(network: &File) -> io::Result<Child> {
+    Command::new("nsenter")
+        .arg(format!("--net=/proc/{}/fd/{}", std::process::id(), network.as_raw_fd()))
+        .args(["--", "ip", "link", "set", "group", "default", "down"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
 }

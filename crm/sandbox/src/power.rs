@@ -39,6 +39,16 @@ pub struct Power {
     pub killed: Vec<String>,
 }
 
+impl Power {
+    fn off(&mut self, target: &str) -> std::io::Result<()> {
+        let Some(keeper) = self.keepers.get_mut(target) else { return Ok(()) };
+        keeper.kill()?;
+        self.keepers.remove(target);
+        self.killed.push(target.to_owned());
+        Ok(())
+    }
+}
+
 /// Shared by the switch and whoever owns the nodes.
 pub type SharedPower = Arc<Mutex<Power>>;
 
@@ -121,11 +131,7 @@ fn serve(power: &SharedPower, target: &str, reply: &Path) {
         FenceMode::Fails => "failed",
         FenceMode::Works | FenceMode::Slow(_) | FenceMode::Unreported => {
             let mut power = power.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(mut keeper) = power.keepers.remove(target) {
-                keeper.kill();
-                power.killed.push(target.to_owned());
-            }
-            "off"
+            if power.off(target).is_ok() { "off" } else { "failed" }
         }
     };
     if mode == FenceMode::Unreported {

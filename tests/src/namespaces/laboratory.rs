@@ -215,7 +215,7 @@ impl Laboratory {
     pub fn power_off(&self, name: &str) {
         let mut power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut keeper) = power.keepers.remove(name) {
-            keeper.kill();
+            keeper.kill().expect("every process of the node ends");
         }
     }
 
