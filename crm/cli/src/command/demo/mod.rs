@@ -4,8 +4,10 @@
 //! user namespace of its own, plays the story. Whatever ends the outer one ends everything.
 
 mod client;
+mod directory;
 mod node;
 mod outer;
+mod permission;
 mod story;
 pub(crate) mod web;
 

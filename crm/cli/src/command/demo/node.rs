@@ -4,6 +4,7 @@ use crate::output::{Failure, read_file};
 use crm_api::{Client, Reply, Request};
 use crm_core::status::Status;
 use crm_sandbox::{Keeper, SharedPower};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::PoisonError;
@@ -51,11 +52,12 @@ impl Node {
     }
 
     /// Ends every process of the node at once.
-    pub(super) fn power_off(&self) {
+    pub(super) fn power_off(&self) -> Result<(), Failure> {
         let mut power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut keeper) = power.keepers.remove(self.name) {
-            keeper.kill();
+            keeper.kill()?;
         }
+        Ok(())
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -100,6 +102,8 @@ impl Node {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
+            // What is typed at the terminal is not meant for daemons.
+            .process_group(0)
             .spawn()?;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::node::Node;
 use crate::args::Demo;
-use crate::output::{Failure, Output};
+use crate::output::{Failure, Output, read_file};
 use crm_api::Exit;
 use crm_core::packet::GroupPhase;
 use crm_core::status::{NodeState, Status};
@@ -27,6 +27,9 @@ struct Story<'a> {
 }
 
 pub(super) fn run(directory: &Path, args: &Demo, output: &mut Output) -> Result<Exit, Failure> {
+    // The outer process takes the signals that end the demo; the daemons want theirs.
+    super::outer::ending().thread_unblock().map_err(std::io::Error::from)?;
+    hide_cgroups()?;
     let power: SharedPower = std::sync::Arc::new(std::sync::Mutex::new(Power {
         keepers: BTreeMap::new(),
         mode: FenceMode::Works,
@@ -55,9 +58,24 @@ pub(super) fn run(directory: &Path, args: &Demo, output: &mut Output) -> Result<
     }
     told?;
     if args.keep {
-        story.stay(directory)?;
+        story.stay()?;
     }
     Ok(Exit::Done)
+}
+
+/// A killed node could not remove the cgroups of its calls, and they would outlive the demo. As
+/// root the daemons could make some; here they find none, as they do without root.
+fn hide_cgroups() -> Result<(), Failure> {
+    let mounts = read_file(Path::new("/proc/mounts"))?;
+    for line in mounts.lines() {
+        let mut fields = line.split(' ').skip(1);
+        if let (Some(at), Some("cgroup2")) = (fields.next(), fields.next()) {
+            let (none, empty) = (Some("none"), Some("tmpfs"));
+            nix::mount::mount(none, at, empty, nix::mount::MsFlags::MS_RDONLY, None::<&str>)
+                .map_err(|error| Failure::failed(format!("hiding {at}: {error}")))?;
+        }
+    }
+    Ok(())
 }
 
 /// Links by which this program is called as others.
@@ -129,7 +147,7 @@ impl Story<'_> {
         std::thread::sleep(Duration::from_millis(500));
         let killed = Instant::now();
         let [alpha, _] = &self.nodes;
-        alpha.power_off();
+        alpha.power_off()?;
         self.say("alpha was killed, with everything that ran on it");
         let detected = lost
             .recv_timeout(STEP)
@@ -240,15 +258,21 @@ impl Story<'_> {
     }
 
     /// A shell on a living node.
-    fn stay(&mut self, directory: &Path) -> Result<(), Failure> {
+    fn stay(&mut self) -> Result<(), Failure> {
         let Some(node) = self.nodes.iter().find(|node| node.is_up()) else { return Ok(()) };
         self.output.line(format!(
             "\nyou are on node {}; try `crm status`, `crm why web`, `crm migrate web beta`, `crm events -f`,\n`curl http://{SERVICE}:{PORT}/`, edit {} and `crm apply`; `exit` ends the demo and clears up",
             node.name,
             node.etc("cluster.yaml").display()
         ))?;
-        let _ = directory;
-        node.command("bash")?.arg("--norc").env("PS1", "demo:\\h# ").status()?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let bash = std::env::split_paths(&path).any(|place| place.join("bash").exists());
+        let mut shell = node.command(if bash { "bash" } else { "sh" })?;
+        if bash {
+            shell.args(["--norc", "--noprofile"]).env("PS1", "demo:\\h# ");
+        }
+        // How the last command of the visit ended is nobody's failure.
+        shell.status()?;
         Ok(())
     }
 }
