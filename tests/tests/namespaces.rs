@@ -3,6 +3,7 @@
 mod namespaces {
     mod apply;
     mod both_ha;
+    mod database;
     mod frozen;
     mod intruder;
     mod quorum;

@@ -4,11 +4,13 @@
 //! kernel: this level shows takeover, not durability. Needs root. Nothing is left behind: every
 //! namespace is anonymous and ends with the process that keeps it.
 
+mod disk;
 mod laboratory;
 mod node;
 mod probe;
 
 pub use crm_sandbox::{FenceMode, Keeper};
+pub use disk::Disk;
 pub use laboratory::{Laboratory, Options};
 pub use node::{Finished, Node};
 pub use probe::{Answer, Probe};
