@@ -137,7 +137,13 @@ impl<R: Rules> Node<R> {
             nodes.push(NodeStatus {
                 id: spec.id.clone(),
                 state,
-                voter: record.is_some_and(|r| r.voters.contains_key(&spec.id)),
+                // Of the committed record: one that is only proposed may still be lost.
+                voter: self
+                    .obeyed
+                    .as_ref()
+                    .map(|obeyed| obeyed.record.as_ref())
+                    .or(record)
+                    .is_some_and(|r| r.voters.contains_key(&spec.id)),
                 standby: intents.is_some_and(|i| i.standby.contains(&spec.id)),
                 leaving: intents.is_some_and(|i| i.leaving.contains(&spec.id)),
                 silent_for: peer.filter(|p| !p.alive).and_then(|p| p.silent_for(now)),

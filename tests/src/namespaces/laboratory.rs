@@ -163,7 +163,7 @@ impl Laboratory {
             lab.view().is_some_and(|status| {
                 status.quorum
                     && status.nodes.len() == names.len()
-                    && status.nodes.iter().all(|n| n.voter)
+                    && status.nodes.iter().all(|n| n.voter && n.obeyed == Some(status.stamp))
             })
         });
     }

@@ -172,6 +172,24 @@ impl Node {
         done.stdout.trim().parse().ok()
     }
 
+    /// Ends the daemon, and only it, with SIGKILL, and waits until it is gone.
+    ///
+    /// # Panics
+    /// If it does not go.
+    pub fn kill_daemon(&mut self) {
+        let pid = self.daemon_pid().map(|pid| pid.to_string()).unwrap_or_default();
+        self.run("kill", &["-9", &pid]);
+        let until = Instant::now() + Duration::from_secs(10);
+        while self.run("kill", &["-0", &pid]).code == 0 {
+            assert!(Instant::now() < until, "crmd on {} does not end", self.name);
+            if let Some(child) = &mut self.daemon {
+                // Its parent is outside of the node; it is gone when that one has seen it end.
+                let _ = child.try_wait();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     pub fn etc(&self, file: &str) -> PathBuf {
         self.disk.join("etc").join(file)
     }

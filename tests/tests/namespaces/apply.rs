@@ -21,8 +21,7 @@ fn an_edited_file_is_reported_and_acted_upon_only_by_apply() {
         lab.node("beta").status().draft_differs.is_some()
     });
     // Not even a restart acts on it.
-    let daemon = lab.node("beta").daemon_pid().expect("a daemon").to_string();
-    lab.node("beta").run("kill", &["-9", &daemon]);
+    lab.node_mut("beta").kill_daemon();
     lab.node_mut("beta").start_daemon(&[]);
     lab.wait("the draft is reported again", Duration::from_secs(20), |lab| {
         lab.node("beta").status().draft_differs.is_some()

@@ -58,8 +58,7 @@ fn r17_a_daemon_that_is_killed_and_started_again_restarts_nothing() {
     lab.found(&config);
     lab.wait_running("web", "alpha");
     let before = (web_pid(&lab), lab.node("alpha").run("cat", &["/proc/self/mountinfo"]).stdout);
-    let daemon = lab.node("alpha").daemon_pid().expect("a daemon").to_string();
-    lab.node("alpha").run("kill", &["-9", &daemon]);
+    lab.node_mut("alpha").kill_daemon();
     lab.node_mut("alpha").start_daemon(&[]);
     lab.wait_running("web", "alpha");
     let mount = |text: &str| text.lines().find(|l| l.contains("/run/lock/web")).map(str::to_owned);
