@@ -84,6 +84,11 @@ impl<R: Rules> World<R> {
             }
         }
         let mut wishes = std::mem::take(&mut self.phases.wishes);
+        // A call that hung before the healing may fail after the first `clear`.
+        if wishes.iter().all(|(_, _, done)| *done) && self.lacking().is_some() {
+            let clear = wishes.iter_mut().filter(|(wish, _, _)| *wish == Wish::Clear);
+            clear.for_each(|(_, request, done)| (*request, *done) = (None, false));
+        }
         for (wish, request, done) in &mut wishes {
             let answer = request.and_then(|request| self.operator.answer(request));
             *done = *done || matches!(answer, Some(Outcome::Done { .. }));
