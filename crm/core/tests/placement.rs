@@ -1,6 +1,11 @@
 //! The golden corpus of placement: each file is a situation, a line of dashes, and the answer with its
 //! reasons. `UPDATE=1 cargo test -p crm-core --test placement` rewrites the answers; read the difference.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the corpus is files; only the core itself reads none"
+)]
+
 use crm_core::id::{GroupId, NodeId, ServiceId, Stamp};
 use crm_core::model::*;
 use crm_core::packet::{Eligibility, GroupPhase};
