@@ -141,7 +141,7 @@ pub const FURTHER: &[Layout] = &[
         watchdog: true,
         device: false,
         groups: &[DB, FILES],
-        survives_one: true,
+        survives_one: false,
     },
 ];
 
