@@ -166,7 +166,7 @@ impl Preview {
                     // Parameters are not shown: they may be nobody's business.
                     match (old_devices.get(node), devices.get(node)) {
                         (Some(a), Some(b)) if a != b => {
-                            self.add(Effect::Behaviour, format!("fencing of {node}: changed; test it with `crm fence --test {node}`"));
+                            self.add(Effect::Behaviour, format!("fencing of {node}: changed; try it with `crm fence {node}` before you rely on it"));
                         }
                         (None, Some(_)) => {
                             self.add(Effect::Behaviour, format!("fencing of {node}: added"))

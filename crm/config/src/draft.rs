@@ -73,13 +73,13 @@ pub fn draft(
         DraftProtection::Device(device) => (
             String::new(),
             format!(
-                "# The device that proves a silent node dead. Test it: crm fence --test {node}\n\
+                "# The device that proves a silent node dead. Try it before you rely on it: crm fence {node}\n\
                  fencing:\n  {node}: {device}\n"
             ),
         ),
         DraftProtection::Witness { address, .. } => (
             format!(
-                "\n# The third vote, on a machine that runs nothing of this cluster: crm witness\n\
+                "\n# The third vote, on a machine that runs nothing of this cluster.\n\
                  witness: {}\n",
                 ip(address)?
             ),
@@ -171,15 +171,21 @@ fn insert(text: &str, nodes: &Entry, line: &str) -> Option<String> {
     if !indent.bytes().all(|b| b == b' ') {
         return None;
     }
-    // After the last line that belongs to the last node: deeper than its key, or its own.
+    // After the last line that belongs to the last node: its own, or deeper than its key. Blank lines
+    // and comments belong to it only if more of it follows.
     let mut end = line_start;
+    let mut seen = line_start;
     for (index, content) in text.get(line_start..)?.split_inclusive('\n').enumerate() {
-        let depth = content.len() - content.trim_start_matches(' ').len();
-        let blank = content.trim().is_empty();
-        if index > 0 && (blank || depth <= indent.len()) {
+        let bare = content.trim_start_matches(' ');
+        let depth = content.len() - bare.len();
+        let idle = content.trim().is_empty() || bare.starts_with('#');
+        if index > 0 && !idle && depth <= indent.len() {
             break;
         }
-        end += content.len();
+        seen += content.len();
+        if !idle {
+            end = seen;
+        }
     }
     let (head, tail) = text.split_at_checked(end)?;
     let newline = if head.ends_with('\n') { "" } else { "\n" };
@@ -197,7 +203,10 @@ fn closing_brace(text: &str) -> Option<usize> {
             _ if comment => comment = c != '\n',
             (Some(open), _) if c == open && !(open == '"' && before == '\\') => quote = None,
             (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
+            // Inside a word such as `o'neil` it is a letter.
+            (None, '"' | '\'') if before.is_whitespace() || "{[,:".contains(before) => {
+                quote = Some(c)
+            }
             (None, '#') if before.is_whitespace() => comment = true,
             (None, '{' | '[') => depth += 1,
             (None, '}') if depth == 0 => return Some(index),
@@ -306,6 +315,21 @@ mod tests {
         let added = add_node(text, "c", &links(&["10.0.0.3"])).unwrap();
         assert!(added.contains("{links: [10.0.0.2]}, c: {links: [10.0.0.3]}} # {all}"), "{added}");
         assert_eq!(parse(&added).unwrap().nodes.len(), 3);
+    }
+
+    #[test]
+    fn blank_lines_and_comments_inside_the_last_node_stay_with_it() {
+        let text = "cluster: x\nfencing: none\nnodes:\n  a:\n\n# odd\n    links: [10.0.0.1]\n\n  # after\ngroups: {}\n";
+        let added = add_node(text, "b", &links(&["10.0.0.3"])).unwrap();
+        assert_eq!(added, text.replace("0.1]\n", "0.1]\n  b: {links: [10.0.0.3]}\n"));
+    }
+
+    #[test]
+    fn quotes_inside_words_hide_no_braces() {
+        let text = "cluster: x\nfencing: none\nnodes: {a: {links: [10.0.0.1], watchdog: /dev/it's}}\n\
+                    groups: {g: {resources: [{process: {command: o'neil}}]}}\n";
+        let added = add_node(text, "b", &links(&["10.0.0.3"])).unwrap();
+        assert!(added.contains("/dev/it's}, b: {links: [10.0.0.3]}}\n"), "{added}");
     }
 
     #[test]
