@@ -64,7 +64,7 @@ fn keep_leaves_everything_running_and_leave_stops_it() {
     let mut machine = service();
     let pid = machine.agent_pid("service").expect("a pid");
     machine.signal(Signal::SIGUSR1);
-    assert_eq!(machine.ended().code(), Some(0));
+    assert_eq!(machine.ended().code(), Some(crm_daemon::KEPT.into()));
     assert!(lives(pid), "kept");
     machine.start();
     machine.wait_for("the group to run", |s| phase(s, "g") == Some(GroupPhase::Running));
