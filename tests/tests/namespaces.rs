@@ -6,6 +6,7 @@ mod namespaces {
     mod database;
     mod frozen;
     mod intruder;
+    mod misbehaviour;
     mod quorum;
     mod repair;
     mod support;

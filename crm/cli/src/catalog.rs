@@ -1,4 +1,5 @@
-//! The agents on this machine: our own, and the OCF agents that Debian packages bring.
+//! The agents on this machine: our own, those that somebody put beside them, and the OCF agents that
+//! Debian packages bring.
 
 use crm_agents::ocf::{OCF_ROOT, agent_path, parse_meta_data};
 use crm_agents::{BUILTIN, MetaData, meta_data};
@@ -10,6 +11,9 @@ use std::time::{Duration, Instant};
 
 /// An agent that says what it is must do so within this time.
 const META_DATA_TIME: Duration = Duration::from_secs(10);
+
+/// The daemon's default.
+const AGENTS_DIR: &str = "/usr/lib/crm/agents";
 
 /// Answers what is installed here.
 pub(crate) struct Installed;
@@ -36,7 +40,15 @@ impl AgentCatalog for Installed {
 /// What an agent says of itself.
 pub(crate) fn describe(agent: &AgentRef) -> Option<MetaData> {
     match &agent.class {
-        AgentClass::Own => meta_data(&agent.name),
+        // The daemon prefers an executable there too.
+        AgentClass::Own => {
+            let added = agents_directory().join(&agent.name);
+            if is_executable(&added) {
+                MetaData::parse(&ask_meta_data(&added)?).ok()
+            } else {
+                meta_data(&agent.name)
+            }
+        }
         AgentClass::Ocf { provider } => {
             let path = agent_path(OCF_ROOT, provider, &agent.name)?;
             let text = ask_meta_data(&path)?;
@@ -65,6 +77,9 @@ pub(crate) fn parse_name(text: &str) -> Result<AgentRef, String> {
 /// Every agent here, ours first.
 pub(crate) fn all() -> Vec<String> {
     let mut names: Vec<String> = BUILTIN.iter().map(ToString::to_string).collect();
+    let added = entries(&agents_directory());
+    let added = added.iter().filter(|path| is_executable(path)).map(|path| file_name(path));
+    names.extend(added.filter(|name| !BUILTIN.contains(&name.as_str())));
     let root = Path::new(OCF_ROOT).join("resource.d");
     for provider in entries(&root) {
         let provider_name = file_name(&provider);
@@ -73,6 +88,11 @@ pub(crate) fn all() -> Vec<String> {
         }
     }
     names
+}
+
+/// Where the daemon looks for agents that follow our contract.
+fn agents_directory() -> PathBuf {
+    std::env::var_os("CRM_AGENTS_DIR").map_or_else(|| AGENTS_DIR.into(), PathBuf::from)
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {

@@ -2,6 +2,7 @@
 
 use super::node::{Node, install_programs};
 use super::probe::Probe;
+use super::radio::Radio;
 use crm_core::status::Status;
 use crm_sandbox::{FenceMode, Keeper, Power, SharedPower, Switchboard, script};
 use std::collections::BTreeMap;
@@ -272,6 +273,16 @@ impl Laboratory {
     pub fn probe(&self, address: &str, period: Duration) -> Probe {
         let address = address.parse().unwrap_or_else(|error| panic!("{address}: {error}"));
         Probe::start(self.client.pid, address, period)
+    }
+
+    /// A stranger in the client's network who speaks to a node's heartbeat port.
+    #[must_use]
+    pub fn radio(&self, node: &str) -> Radio {
+        let power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
+        let keeper = power.keepers.get(node).unwrap_or_else(|| panic!("{node} is down"));
+        let receiver = PathBuf::from(format!("/proc/{}/net/udp", keeper.pid));
+        let target = format!("{}:694", self.address(node, 0));
+        Radio { speaker: self.client.pid, receiver, target }
     }
 
     /// A command in the client's network.

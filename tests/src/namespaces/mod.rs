@@ -8,9 +8,11 @@ mod disk;
 mod laboratory;
 mod node;
 mod probe;
+mod radio;
 
 pub use crm_sandbox::{FenceMode, Keeper};
 pub use disk::Disk;
 pub use laboratory::{Laboratory, Options};
 pub use node::{Finished, Node};
 pub use probe::{Answer, Probe};
+pub use radio::Radio;
