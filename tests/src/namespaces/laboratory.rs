@@ -275,6 +275,16 @@ impl Laboratory {
         Probe::start(self.client.pid, address, period)
     }
 
+    /// Asks an address from inside a node's own network: there its own application answers as long as
+    /// the node has the address, whatever the neighbours believe.
+    #[must_use]
+    pub fn probe_inside(&self, node: &str, address: &str, period: Duration) -> Probe {
+        let address = address.parse().unwrap_or_else(|error| panic!("{address}: {error}"));
+        let power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
+        let keeper = power.keepers.get(node).unwrap_or_else(|| panic!("{node} is down"));
+        Probe::start(keeper.pid, address, period)
+    }
+
     /// A stranger in the client's network who speaks to a node's heartbeat port.
     #[must_use]
     pub fn radio(&self, node: &str) -> Radio {
