@@ -10,7 +10,7 @@ use crate::persist::After;
 use crate::place::Placement;
 use crate::quorum::{Weight, weigh};
 use crate::record::{ConfigText, Record};
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use crate::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -72,11 +72,11 @@ impl<R: Rules> Node<R> {
         excluded: &BTreeSet<NodeId>,
         asked: Time,
     ) {
-        let mut record = if R::RESTAMP { best.restamped(epoch) } else { best };
+        let mut record = if R::holds(Rule::Restamp) { best.restamped(epoch) } else { best };
         crate::follow::bound_history::<R>(&mut record);
         for node in excluded {
             record.voters.remove(node);
-            if R::TIE_EMPTIES_GRANTS {
+            if R::holds(Rule::TieEmptiesGrants) {
                 record.grants.retain(|_, grant| grant.owner != *node);
                 for roles in record.roles.values_mut() {
                     roles.remove(node);
@@ -281,7 +281,7 @@ impl<R: Rules> Node<R> {
         let Some(peer) = self.peers.get_mut(to) else { return };
         let Some(live) = peer.session.live() else { return };
         peer.authority_to = Some(live);
-        if R::PROOF_IS_SPENT
+        if R::holds(Rule::ProofIsSpent)
             && peer.proof.as_ref().is_some_and(|proof| proof.incarnation != Some(live))
         {
             peer.proof = None;
@@ -289,7 +289,7 @@ impl<R: Rules> Node<R> {
     }
 
     pub(crate) fn withholds_authority(&self, to: &NodeId) -> bool {
-        if !R::PROOF_IS_SPENT {
+        if !R::holds(Rule::ProofIsSpent) {
             return false;
         }
         let (Some(peer), Some(record)) = (self.peers.get(to), self.record()) else { return true };

@@ -5,7 +5,7 @@ use crate::id::{LinkId, NodeId};
 use crate::node::{Leader, Node};
 use crate::packet::{Heartbeat, Leading, Message};
 use crate::record::GrantState;
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use crate::{Destination, Output};
 
 impl<R: Rules> Node<R> {
@@ -75,7 +75,7 @@ impl<R: Rules> Node<R> {
         let newest = peer.heartbeat.as_ref().is_some_and(|heartbeat| {
             heartbeat.epoch == self.durable.epoch && heartbeat.stamp == self.stamp()
         });
-        let renews = if lease_holds && (newest || !R::LEASE_NEEDS_RECORD) {
+        let renews = if lease_holds && (newest || !R::holds(Rule::LeaseNeedsRecord)) {
             peer.heartbeat.as_ref().map(|heartbeat| (heartbeat.sent, left))
         } else {
             None

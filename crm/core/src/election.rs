@@ -10,7 +10,7 @@ use crate::packet::Message;
 use crate::persist::After;
 use crate::quorum::{Weight, weigh};
 use crate::record::Record;
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use crate::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,7 +98,7 @@ impl<R: Rules> Node<R> {
         let alone = self
             .record()
             .is_some_and(|record| record.voters.len() == 1 && record.voters.contains_key(&self.id));
-        self.joined || alone || !R::TIE_NEEDS_AUTHORITY
+        self.joined || alone || !R::holds(Rule::TieNeedsAuthority)
     }
 
     /// Nodes that a device or the operator proved dead in this epoch.
@@ -315,7 +315,7 @@ impl<R: Rules> Node<R> {
         self.stored.epoch = epoch;
         self.stored.vote = None;
         self.highest_epoch = self.highest_epoch.max(epoch);
-        if R::PROOF_DIES_WITH_EPOCH {
+        if R::holds(Rule::ProofDiesWithEpoch) {
             for peer in self.peers.values_mut() {
                 peer.proof = None;
             }
@@ -390,8 +390,11 @@ impl<R: Rules> Node<R> {
             return;
         }
         let store = self.stored.store;
-        let record =
-            if R::VOTE_CARRIES_RECORD { self.stored.record.clone().map(Box::new) } else { None };
+        let record = if R::holds(Rule::VoteCarriesRecord) {
+            self.stored.record.clone().map(Box::new)
+        } else {
+            None
+        };
         self.send(to, Message::Vote { epoch, store, record });
     }
 
@@ -501,7 +504,7 @@ impl<R: Rules> Node<R> {
 
 /// H1: epoch first, then version.
 fn newer<R: Rules>(one: &Record, other: &Record) -> bool {
-    if R::STAMP_HAS_EPOCH {
+    if R::holds(Rule::StampHasEpoch) {
         one.stamp > other.stamp
     } else {
         one.stamp.version > other.stamp.version

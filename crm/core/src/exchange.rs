@@ -5,7 +5,7 @@ use crate::id::{Incarnation, LinkId, NodeId};
 use crate::node::Node;
 use crate::packet::{MINOR_HIGHEST, MINOR_LOWEST, Message, Packet};
 use crate::peer::Peer;
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use crate::session::Verdict;
 use crate::{Destination, Output};
 
@@ -116,7 +116,7 @@ impl<R: Rules> Node<R> {
                 );
                 return;
             }
-            Verdict::Misaddressed if !R::COMMIT_NAMES_INCARNATION => {}
+            Verdict::Misaddressed if !R::holds(Rule::CommitNamesIncarnation) => {}
             Verdict::Replay | Verdict::Misaddressed => return,
         }
         self.doubt_proof(from, incarnation, packet.seen);

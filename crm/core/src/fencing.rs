@@ -8,7 +8,7 @@ use crate::node::Node;
 use crate::operator::Outcome;
 use crate::peer::{Proof, ProofBy};
 use crate::quorum::{Weight, weigh};
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use crate::time::{Span, Time};
 use crate::{FenceResult, Output};
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,7 +115,7 @@ impl<R: Rules> Node<R> {
             target: target.clone(),
             device: Box::new(spec.clone()),
         });
-        if !R::FENCE_IS_AWAITED {
+        if !R::holds(Rule::FenceIsAwaited) {
             self.prove(target, incarnation, ProofBy::Device);
         }
     }
@@ -137,7 +137,7 @@ impl<R: Rules> Node<R> {
             FenceResult::Off => {
                 // R12: void if a newer incarnation was given authority since the request.
                 let authority = self.peers.get(&target).and_then(|peer| peer.authority_to);
-                let void = R::PROOF_IS_SPENT
+                let void = R::holds(Rule::ProofIsSpent)
                     && authority != request.authority
                     && authority.is_some_and(|to| Some(to) != request.incarnation);
                 if request.epoch != self.stored.epoch || void {

@@ -7,7 +7,7 @@ use crate::node::{Leader, Node, Obeyed};
 use crate::packet::Message;
 use crate::persist::After;
 use crate::record::{HISTORY_MAX, Record};
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use std::sync::Arc;
 
 impl<R: Rules> Node<R> {
@@ -36,7 +36,7 @@ impl<R: Rules> Node<R> {
             }
             return;
         }
-        let newer = if R::STAMP_HAS_EPOCH && R::RESTAMP {
+        let newer = if R::holds(Rule::StampHasEpoch) && R::holds(Rule::Restamp) {
             record.stamp > self.stamp()
         } else {
             record.stamp.version > self.stamp().version || epoch > self.stored.epoch
@@ -67,7 +67,7 @@ impl<R: Rules> Node<R> {
         self.wants_stale = true;
         self.stand_at = Some(self.now + self.timing.deadtime + self.timing.election);
         self.persist(After::Accepted { to: from.clone(), epoch, stamp });
-        if !R::OBEY_COMMITTED_ONLY {
+        if !R::holds(Rule::ObeyCommittedOnly) {
             self.committed_hint = Some((epoch, stamp));
         }
     }
@@ -155,7 +155,7 @@ impl<R: Rules> Node<R> {
 
 /// I10: bounds what a record remembers.
 pub(crate) fn bound_history<R: Rules>(record: &mut Record) {
-    if R::HISTORY_IS_BOUNDED {
+    if R::holds(Rule::HistoryIsBounded) {
         while record.history.len() > HISTORY_MAX {
             record.history.pop_front();
         }

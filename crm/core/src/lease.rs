@@ -5,7 +5,7 @@ use crate::node::Node;
 use crate::packet::Heartbeat;
 use crate::quorum::{Weight, weigh};
 use crate::record::Record;
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use crate::time::{Span, Time};
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ impl<R: Rules> Node<R> {
 
     /// Whether this node holds a lease: the coordinator's while it leads, a follower's else.
     pub(crate) fn lease_holds(&self) -> bool {
-        if !R::LEASE_LAPSES {
+        if !R::holds(Rule::LeaseLapses) {
             return true;
         }
         if self.coordinating().is_some() {
@@ -91,7 +91,7 @@ impl<R: Rules> Node<R> {
     }
 
     pub(crate) fn coordinator_lease_left(&self) -> Span {
-        if !R::LEASE_LAPSES {
+        if !R::holds(Rule::LeaseLapses) {
             return self.timing.lease;
         }
         self.coordinator_lease_until().map_or(Span::ZERO, |until| until.since(self.now))

@@ -11,7 +11,7 @@ use crate::packet::Report;
 use crate::peer::Peers;
 use crate::persist::{Durable, Pending};
 use crate::record::{Record, Stored};
-use crate::rules::{Rules, Sound};
+use crate::rules::{Rule, Rules, Sound};
 use crate::silence::Silence;
 use crate::time::{Span, Time};
 use crate::{Input, Output, Shutdown};
@@ -278,7 +278,7 @@ impl<R: Rules> Node<R> {
             return;
         }
         let gap = now.since(self.next_heartbeat);
-        if R::STALL_LAPSES_LEASE {
+        if R::holds(Rule::StallLapsesLease) {
             self.lapse_lease();
         }
         for peer in self.peers.values_mut().filter(|peer| peer.alive) {

@@ -7,7 +7,7 @@ use crate::Output;
 use crate::id::{Digest, Epoch, NodeId, Stamp, WriteId};
 use crate::node::Node;
 use crate::packet::Message;
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 
 /// What is known to be on the disk; only this is told to others (H21).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,8 +63,8 @@ impl<R: Rules> Node<R> {
         };
         self.outputs.push_back(Output::Write { write, stored: Box::new(self.stored.clone()) });
         let at_once = match &after {
-            After::Vote { .. } => !R::VOTE_IS_PERSISTED,
-            After::Accepted { .. } => !R::RECORD_IS_PERSISTED,
+            After::Vote { .. } => !R::holds(Rule::VoteIsPersisted),
+            After::Accepted { .. } => !R::holds(Rule::RecordIsPersisted),
             _ => false,
         };
         if at_once {

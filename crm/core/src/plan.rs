@@ -9,7 +9,7 @@ use crate::peer::Peer;
 use crate::place::{NodeSituation, Situation, place};
 use crate::quorum::{Weight, weigh};
 use crate::record::{Grant, GrantState, Record};
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -307,7 +307,7 @@ impl<R: Rules> Node<R> {
             nodes: &nodes,
             intents: &next.intents,
             failures: &next.failures,
-            bans: if R::BAN_IS_HEEDED { &next.bans } else { &empty },
+            bans: if R::holds(Rule::BanIsHeeded) { &next.bans } else { &empty },
             grants: &next.grants,
             phases: &phases,
             eligible: &eligible,
@@ -409,11 +409,11 @@ impl<R: Rules> Node<R> {
                 }
             };
         }
-        if !R::OWNER_STAYS && grant.state == GrantState::Held {
+        if !R::holds(Rule::OwnerStays) && grant.state == GrantState::Held {
             next.grants.remove(group);
             return Some(format!("taken from {owner} unproved"));
         }
-        if !R::STOP_BEFORE_START
+        if !R::holds(Rule::StopBeforeStart)
             && let Some(node) = wanted
             && nodes.get(&node) == Some(&NodeSituation::Online)
         {
@@ -454,7 +454,7 @@ impl<R: Rules> Node<R> {
         };
         // H13: only a report made under the version that ended the grant, or a later one.
         let reported = report.is_some_and(|report| {
-            let bound = report.obeyed >= grant.since || !R::REPORT_IS_BOUND;
+            let bound = report.obeyed >= grant.since || !R::holds(Rule::ReportIsBound);
             let stopped = match report.groups.get(group) {
                 Some(state) => state.phase.is_stopped(),
                 // Not even known there any more: removed from the configuration and stopped.

@@ -2,7 +2,7 @@
 
 use crate::id::NodeId;
 use crate::record::{Record, Voters};
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use std::collections::BTreeSet;
 
 /// How far a set of voters reaches.
@@ -25,7 +25,7 @@ pub(crate) fn weigh<R: Rules>(
     authority: bool,
 ) -> Weight {
     let mut missing = BTreeSet::new();
-    let old = if R::JOINT_VOTERS { &record.old_voters } else { &record.voters };
+    let old = if R::holds(Rule::JointVoters) { &record.old_voters } else { &record.voters };
     for electorate in [&record.voters, old] {
         let have = electorate.keys().filter(|voter| present.contains(*voter)).count();
         match (have * 2).cmp(&electorate.len()) {

@@ -7,7 +7,7 @@ use crate::id::{GroupId, NodeId};
 use crate::node::Node;
 use crate::packet::{Message, Report};
 use crate::record::GrantState;
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use std::collections::BTreeMap;
 
 impl<R: Rules> Node<R> {
@@ -60,11 +60,12 @@ impl<R: Rules> Node<R> {
         let newest = record.stamp == self.stamp()
             && record.stamp == self.durable.stamp
             && record.stamp.epoch == self.stored.epoch;
-        let may_start = (newest || !R::RESTAMP) && self.lease_holds() && self.fork.is_none();
+        let may_start =
+            (newest || !R::holds(Rule::Restamp)) && self.lease_holds() && self.fork.is_none();
         let ending = self.shutdown_wants_stop();
         let mut wants: BTreeMap<GroupId, Want> = BTreeMap::new();
         for group in &obeyed.cluster.groups {
-            let banned = R::BAN_IS_HEEDED
+            let banned = R::holds(Rule::BanIsHeeded)
                 && record.bans.get(&group.id).is_some_and(|nodes| nodes.contains_key(&self.id));
             let want = match record.grants.get(&group.id) {
                 Some(grant) if grant.owner == self.id && grant.state == GrantState::Held => {

@@ -5,7 +5,7 @@
 //! I first met it, so nothing recorded earlier can make it live or bring an old one back.
 
 use crate::id::Incarnation;
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 
@@ -78,7 +78,7 @@ impl<R: Rules> Session<R> {
             if !addressed {
                 return Verdict::Misaddressed;
             }
-            return if live.window.take(number) || !R::REPLAY_IS_REFUSED {
+            return if live.window.take(number) || !R::holds(Rule::ReplayIsRefused) {
                 Verdict::Fresh
             } else {
                 Verdict::Replay
@@ -86,7 +86,7 @@ impl<R: Rules> Session<R> {
         }
         let met = self.pending.iter().position(|(run, _)| run.incarnation == incarnation);
         let Some(at) = met else {
-            if !R::REPLAY_IS_REFUSED && addressed {
+            if !R::holds(Rule::ReplayIsRefused) && addressed {
                 self.live = Some(Run::new(incarnation, number));
                 return Verdict::Switched;
             }

@@ -7,7 +7,7 @@ use crate::model::{Cluster, Fencing, Group};
 use crate::node::Node;
 use crate::packet::Heartbeat;
 use crate::record::{Grant, GrantState, Record};
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use crate::time::{Span, Time};
 use std::collections::BTreeMap;
 
@@ -78,7 +78,7 @@ impl<R: Rules> Node<R> {
                 || obeyed.record.intents.cluster_stopped
                 || obeyed.record.intents.maintenance.is_some()
                 || obeyed.record.intents.standby.contains(&self.id);
-            let banned = R::BAN_IS_HEEDED
+            let banned = R::holds(Rule::BanIsHeeded)
                 && obeyed
                     .record
                     .bans
@@ -129,6 +129,13 @@ impl<R: Rules> Node<R> {
             if mine && self.silence.yielded.insert(group.clone(), from.clone()).is_none() {
                 lost.push(group.clone());
             }
+        }
+        // A yield lasts only while the other still says that it took the group, or may obey a
+        // record that gives it the group and that is on its way here.
+        if beat.obeyed <= obeyed.record.stamp {
+            let before = self.silence.yielded.len();
+            self.silence.yielded.retain(|group, to| to != from || beat.taken.contains(group));
+            self.wants_stale |= before != self.silence.yielded.len();
         }
         // It is heard and has not taken anything of mine: the doubt after a stall is over.
         if beat.taken.is_empty() && self.silence.doubted_until.take().is_some() {

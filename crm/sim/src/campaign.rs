@@ -2,28 +2,46 @@
 
 use crate::ghost::Violation;
 use crate::layouts::Layout;
+use crate::mutant::{Mutant, without};
 use crate::plan::{Plan, Profile};
 use crate::run::{Keep, Verdict, run};
 use crate::shrink::shrink;
 use crate::world::Figures;
-use crm_core::rules::Rules;
+use crm_core::rules::{Rule, Sound};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// How to run and shrink plans of nodes with one set of rules.
+/// How to run and shrink plans: by the product's rules, or with one of them broken.
 #[derive(Clone, Copy)]
 pub struct Runner {
-    /// The broken rule's name; `None` for the product.
-    pub broken: Option<&'static str>,
-    pub run: fn(&Plan, Keep) -> Result<Verdict, String>,
-    pub shrink: fn(&Plan, &str) -> Result<(Plan, u32), String>,
+    /// The broken rule and its name; `None` for the product.
+    pub broken: Option<(&'static str, Rule)>,
 }
 
 impl Runner {
+    /// The product: every rule holds.
     #[must_use]
-    pub fn of<R: Rules>(broken: Option<&'static str>) -> Runner {
-        Runner { broken, run: run::<R>, shrink: shrink::<R> }
+    pub fn sound() -> Runner {
+        Runner { broken: None }
+    }
+
+    /// # Errors
+    /// A plan whose layout cannot be parsed.
+    pub fn run(&self, plan: &Plan, keep: Keep) -> Result<Verdict, String> {
+        match self.broken {
+            None => run::<Sound>(plan, keep),
+            Some((_, rule)) => without(rule, || run::<Mutant>(plan, keep)),
+        }
+    }
+
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn shrink(&self, plan: &Plan, invariant: &str) -> Result<(Plan, u32), String> {
+        match self.broken {
+            None => shrink::<Sound>(plan, invariant),
+            Some((_, rule)) => without(rule, || shrink::<Mutant>(plan, invariant)),
+        }
     }
 }
 
@@ -79,7 +97,7 @@ pub fn campaign(order: &Campaign, runner: &Runner) -> Result<Totals, String> {
                         return;
                     };
                     let plan = Plan::draw(order.from + number / layouts, *layout, order.profile);
-                    let verdict = (runner.run)(&plan, Keep::Nothing);
+                    let verdict = runner.run(&plan, Keep::Nothing);
                     let failed = verdict.as_ref().map_or(true, |v| v.violation.is_some());
                     if failed && !order.keep_going {
                         stop.store(true, Ordering::Relaxed);

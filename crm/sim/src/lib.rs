@@ -18,6 +18,7 @@ pub mod invariants;
 pub mod layouts;
 pub mod liveness;
 pub mod machine;
+pub mod mutant;
 pub mod network;
 pub mod plan;
 pub mod queue;

@@ -1,7 +1,6 @@
 //! `crm-sim`: runs clusters from seeds, and says which promise broke.
 
 use clap::Parser;
-use crm_core::rules::Sound;
 use crm_sim::broken::{self, Broken};
 use crm_sim::campaign::{Campaign, Runner, Totals, campaign};
 use crm_sim::layouts::{self, FURTHER, LAYOUTS, Layout};
@@ -78,9 +77,9 @@ fn work(arguments: &Arguments) -> Result<bool, String> {
     }
     let profile = arguments.profile.as_deref().map(profile).transpose()?;
     let runner = match arguments.broken.as_deref() {
-        None => Runner::of::<Sound>(None),
+        None => Runner::sound(),
         Some(name) => Broken::find(name)
-            .map(|rule| rule.runner)
+            .map(|rule| rule.runner())
             .ok_or_else(|| format!("no rule is called `{name}`\nhint: crm-sim --list-broken"))?,
     };
     if let Some(seed) = arguments.trace {
@@ -89,7 +88,7 @@ fn work(arguments: &Arguments) -> Result<bool, String> {
             return Err("--trace needs one layout\nhint: add --layout NAME".to_owned());
         };
         let plan = Plan::draw(seed, layout, profile);
-        let verdict = (runner.run)(&plan, Keep::Whole)?;
+        let verdict = runner.run(&plan, Keep::Whole)?;
         print!("{}", report::whole(&plan, &verdict));
         return Ok(verdict.violation.is_none());
     }

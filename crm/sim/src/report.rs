@@ -73,21 +73,18 @@ pub fn failure(failure: &Failure, runner: &Runner, smaller: bool) -> Result<Stri
     let mut text = String::new();
     let _ = writeln!(text, "VIOLATION {}", failure.violation.invariant);
     let _ = writeln!(text, "  {}", failure.violation.detail);
-    let broken = runner.broken.map(|name| format!(" --broken {name}")).unwrap_or_default();
+    let broken = runner.broken.map(|(name, _)| format!(" --broken {name}")).unwrap_or_default();
     let profile = failure.profile.map(|p| format!(" --profile {}", p.name())).unwrap_or_default();
     let _ = writeln!(
         text,
         "  replay: crm-sim --layout {} --trace {}{profile}{broken}",
         plan.layout.name, plan.seed
     );
-    let (small, tries) = if smaller {
-        (runner.shrink)(plan, failure.violation.invariant)?
-    } else {
-        (plan.clone(), 0)
-    };
+    let (small, tries) =
+        if smaller { runner.shrink(plan, failure.violation.invariant)? } else { (plan.clone(), 0) };
     let _ = writeln!(text, "  smallest plan found in {tries} tries:");
     text.push_str(&describe(&small));
-    let verdict = (runner.run)(&small, Keep::Tail)?;
+    let verdict = runner.run(&small, Keep::Tail)?;
     for line in verdict.lines.iter().rev().take(TAIL).rev() {
         let _ = writeln!(text, "  {line}");
     }

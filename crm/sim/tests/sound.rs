@@ -9,7 +9,7 @@ use crm_sim::{Keep, run};
 
 #[test]
 fn every_promise_is_kept_on_every_layout() {
-    let runner = Runner::of::<Sound>(None);
+    let runner = Runner::sound();
     let order = Campaign {
         layouts: LAYOUTS.to_vec(),
         profile: None,

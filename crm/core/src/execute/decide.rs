@@ -5,7 +5,7 @@
 
 use super::group::{Goal, GroupState};
 use super::resource::{ResourceState, Verdict};
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use crate::status::ResourcePhase;
 use crate::time::Time;
 
@@ -72,7 +72,7 @@ fn raise<R: Rules>(group: &GroupState) -> Option<Step> {
     if resources.iter().any(|resource| resource.phase == ResourcePhase::Unknown) {
         return None;
     }
-    if !R::START_IN_ORDER {
+    if !R::holds(Rule::StartInOrder) {
         let next = resources.iter().position(|r| r.is_stopped() && r.is_idle());
         return next.map(Step::Start);
     }

@@ -5,7 +5,7 @@ use super::resource::{Open, ResourceState};
 use crate::event::Event;
 use crate::operation::Action;
 use crate::packet::{Eligibility, GroupPhase, GroupReport};
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use crate::status::{ResourcePhase, ResourceStatus};
 use crate::time::{Span, Time};
 
@@ -40,7 +40,7 @@ impl GroupState {
     }
 
     fn is_down<R: Rules>(&self, resource: &ResourceState) -> bool {
-        if !R::OPEN_OPERATION_RUNS && self.goal() == Goal::Down {
+        if !R::holds(Rule::OpenOperationRuns) && self.goal() == Goal::Down {
             let starting = resource.open.as_ref().is_some_and(|open| open.action == Action::Start);
             return starting || resource.is_stopped();
         }

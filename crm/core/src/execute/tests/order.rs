@@ -1,7 +1,7 @@
 //! Up in order, down in reverse, and changes of mind in between (I2, H15).
 
 use super::script::{Bench, UP, check};
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 
 #[test]
 fn i2_a_group_starts_in_order_and_stops_in_reverse() {
@@ -95,7 +95,9 @@ fn h15_a_group_is_not_stopped_while_an_operation_is_open() {
     #[derive(Clone, Debug, Default)]
     struct Broken;
     impl Rules for Broken {
-        const OPEN_OPERATION_RUNS: bool = false;
+        fn holds(rule: Rule) -> bool {
+            rule != Rule::OpenOperationRuns
+        }
     }
     let mut bench = Bench::<Broken>::new();
     bench.check(&script.replace("!group-stopping", "!group-stopped"));
@@ -107,7 +109,9 @@ fn i2_the_broken_rule_starts_everything_at_once() {
     #[derive(Clone, Debug, Default)]
     struct Broken;
     impl Rules for Broken {
-        const START_IN_ORDER: bool = false;
+        fn holds(rule: Rule) -> bool {
+            rule != Rule::StartInOrder
+        }
     }
     Bench::<Broken>::new().check(
         "groups g: a b => a status, b status
