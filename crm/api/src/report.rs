@@ -29,7 +29,8 @@ pub struct ConfigReport {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinksReport {
     pub links: Vec<LinkCounters>,
-    /// Datagrams dropped by the wire, by reason (HB4, I9).
+    /// Datagrams dropped by the wire and authentic packets that nothing was done for, by reason (HB4,
+    /// I9). Reasons that never came are not in it.
     pub rejected: BTreeMap<String, u64>,
     /// Authentic payloads that this version cannot read.
     pub not_understood: u64,

@@ -71,9 +71,11 @@ impl<R: Rules> Node<R> {
         let to_anybody =
             packet.to.as_str().is_empty() && matches!(packet.message, Message::Join { .. });
         if *from == self.id || (packet.to != self.id && !to_anybody) {
+            self.refused.for_another += 1;
             return;
         }
         if !self.peers.contains_key(from) && !self.admit_stranger(from) {
+            self.refused.not_a_member += 1;
             return;
         }
         let now = self.now;
@@ -84,6 +86,7 @@ impl<R: Rules> Node<R> {
             return;
         }
         if packet.minor_highest < MINOR_LOWEST || packet.minor_lowest > MINOR_HIGHEST {
+            self.refused.no_common_version += 1;
             self.refuse_version(from, packet.minor_lowest, packet.minor_highest);
             return;
         }
@@ -95,6 +98,7 @@ impl<R: Rules> Node<R> {
             packet.echo,
             packet.seen,
         );
+        let copy = !peer.session.repeats(link, incarnation, packet.number);
         match verdict {
             Verdict::Fresh => {}
             Verdict::Switched => {
@@ -108,6 +112,7 @@ impl<R: Rules> Node<R> {
                 );
             }
             Verdict::Answer => {
+                self.refused.unproven += 1;
                 self.send_to(
                     Destination::Node(from.clone()),
                     from,
@@ -117,7 +122,14 @@ impl<R: Rules> Node<R> {
                 return;
             }
             Verdict::Misaddressed if !R::holds(Rule::CommitNamesIncarnation) => {}
-            Verdict::Replay | Verdict::Misaddressed => return,
+            Verdict::Misaddressed => {
+                self.refused.misaddressed += 1;
+                return;
+            }
+            Verdict::Replay => {
+                self.refused.replayed += u64::from(!copy);
+                return;
+            }
         }
         self.doubt_proof(from, incarnation, packet.seen);
         if self.peers.get_mut(from).is_some_and(|peer| peer.hear(now, link)) {

@@ -79,6 +79,7 @@ pub struct Node<R: Rules = Sound> {
     pub(crate) shutdown: Option<(Shutdown, Time)>,
     pub(crate) draft_differs: Option<crate::id::Digest>,
     pub(crate) armed: bool,
+    pub(crate) refused: crate::refused::Refused,
     pub(crate) fork: Option<String>,
     /// Groups whose failure here the obeyed record knows.
     pub(crate) failures_known: Vec<crate::id::GroupId>,
@@ -140,6 +141,7 @@ impl<R: Rules> Node<R> {
             shutdown: None,
             draft_differs: None,
             armed: false,
+            refused: Default::default(),
             fork: None,
             failures_known: Vec::new(),
         };
@@ -153,6 +155,12 @@ impl<R: Rules> Node<R> {
         }
         node.stand_at = Some(now + node.timing.keepalive * 2 + node.standing_delay());
         node
+    }
+
+    /// Authentic packets that nothing was done for.
+    #[must_use]
+    pub fn refused(&self) -> crate::refused::Refused {
+        self.refused
     }
 
     /// Takes one input. Drain [`Node::poll_output`] after each call.

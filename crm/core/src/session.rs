@@ -4,7 +4,7 @@
 //! The incarnation becomes live only when it echoes mine *and* has seen a packet that I sent after
 //! I first met it, so nothing recorded earlier can make it live or bring an old one back.
 
-use crate::id::Incarnation;
+use crate::id::{Incarnation, LinkId};
 use crate::rules::{Rule, Rules};
 use std::collections::VecDeque;
 use std::marker::PhantomData;
@@ -40,6 +40,8 @@ pub(crate) struct Session<R: Rules> {
 struct Run {
     incarnation: Incarnation,
     window: Window,
+    /// What each link brought: what is sent on every link comes once from each.
+    by_link: Vec<(LinkId, Window)>,
 }
 
 impl<R: Rules> Session<R> {
@@ -58,6 +60,23 @@ impl<R: Rules> Session<R> {
             .chain(self.pending.iter().map(|(run, _)| run))
             .find(|run| run.incarnation == incarnation)
             .map_or(0, |run| run.window.highest)
+    }
+
+    /// Whether this link brought a packet of this number before; it has brought it from now on. False
+    /// for an incarnation that is neither live nor pending.
+    pub(crate) fn repeats(&mut self, link: LinkId, incarnation: Incarnation, number: u64) -> bool {
+        let known = self.live.iter_mut().chain(self.pending.iter_mut().map(|(run, _)| run));
+        let Some(run) = known.into_iter().find(|run| run.incarnation == incarnation) else {
+            return false;
+        };
+        let window = match run.by_link.iter().position(|(brought, _)| *brought == link) {
+            Some(at) => run.by_link.get_mut(at),
+            None => {
+                run.by_link.push((link, Window::default()));
+                run.by_link.last_mut()
+            }
+        };
+        window.is_some_and(|(_, window)| !window.take(number))
     }
 
     /// Judges a packet. `mine` is my incarnation, `next_number` the number of the next packet that
@@ -112,7 +131,7 @@ impl Run {
     fn new(incarnation: Incarnation, number: u64) -> Run {
         let mut window = Window::default();
         window.take(number);
-        Run { incarnation, window }
+        Run { incarnation, window, by_link: Vec::new() }
     }
 }
 
@@ -192,6 +211,18 @@ mod tests {
         assert_eq!(s.judge(ME, 2, A, 4, Some(ME), 1), Verdict::Fresh);
         assert_eq!(s.judge(ME, 2, A, 5000, Some(ME), 1), Verdict::Fresh);
         assert_eq!(s.judge(ME, 2, A, 6, Some(ME), 1), Verdict::Replay);
+    }
+
+    #[test]
+    fn i9_what_every_link_brings_once_is_no_replay() {
+        let mut s = Session::<Sound>::new();
+        s.judge(ME, 1, A, 1, None, 0);
+        for link in [0, 1] {
+            assert!(!s.repeats(LinkId(link), A, 5));
+        }
+        assert!(s.repeats(LinkId(0), A, 5));
+        assert!(!s.repeats(LinkId(0), A, 6));
+        assert!(!s.repeats(LinkId(0), B, 6), "nothing is known of that run");
     }
 
     #[test]

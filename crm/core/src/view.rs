@@ -186,7 +186,8 @@ impl<R: Rules> Node<R> {
         let choice = self.coordinating().and_then(|c| c.placement.groups.get(id));
         let mut elsewhere = BTreeMap::new();
         for node in self.peers.keys().chain([&self.id]) {
-            if Some(node) == owner.as_ref() {
+            let dead = self.peers.get(node).is_some_and(|peer| peer.is_proved_dead());
+            if Some(node) == owner.as_ref() || dead {
                 continue;
             }
             if let Some(report) = reported(node)

@@ -89,7 +89,7 @@ impl Daemon {
                 let how = if keep { Shutdown::Keep } else { Shutdown::Leave };
                 return self.end(how, &who);
             }
-            Request::Links => Reply::Links(self.parts.links.report()),
+            Request::Links => Reply::Links(self.parts.links.report(&self.node.refused())),
             Request::Config => Reply::Config(ConfigReport {
                 digest: self
                     .config

@@ -78,5 +78,13 @@ pub(crate) fn draw_counters(report: &LinksReport, output: &Output) -> String {
     if !refused.is_empty() {
         text.push_str(&format!("refused datagrams: {}\n", refused.join(", ")));
     }
+    for (what, count) in [
+        ("authentic datagrams that this version cannot read", report.not_understood),
+        ("packets for nodes whose address is not known", report.no_address),
+    ] {
+        if count > 0 {
+            text.push_str(&format!("{what}: {count}\n"));
+        }
+    }
     text
 }

@@ -70,7 +70,7 @@ pub(crate) fn call(places: &Places, operation: &Operation, token: &str) -> Resul
                 call.own_name = Some(AGENT_NAME);
                 Ok(call)
             } else {
-                Err(missing(name, &[&file], "it is not built in either"))
+                Err(missing(&[&file], "it is not built in either"))
             }
         }
         AgentClass::Ocf { provider } => {
@@ -79,13 +79,13 @@ pub(crate) fn call(places: &Places, operation: &Operation, token: &str) -> Resul
             }
             let file = places.ocf_root.join("resource.d").join(provider).join(name);
             let word = if action == Action::Status { "monitor".to_owned() } else { word };
-            found(&file, name).map(|()| call(file, vec![word], Judge::Ocf))
+            found(&file).map(|()| call(file, vec![word], Judge::Ocf))
         }
         AgentClass::Lsb => {
             let file = places.lsb_dir.join(name);
             let mut arguments = spec.args.clone();
             arguments.push(word);
-            found(&file, name).map(|()| call(file, arguments, Judge::Lsb))
+            found(&file).map(|()| call(file, arguments, Judge::Lsb))
         }
         AgentClass::Heartbeat => {
             let first = places.heartbeat_dir.join(name);
@@ -94,29 +94,27 @@ pub(crate) fn call(places: &Places, operation: &Operation, token: &str) -> Resul
             arguments.push(word);
             match [&first, &second].into_iter().find(|file| is_executable(file)) {
                 Some(file) => Ok(call(file.clone(), arguments, Judge::Words)),
-                None => Err(missing(name, &[&first, &second], "install the script")),
+                None => Err(missing(&[&first, &second], "install the script")),
             }
         }
         AgentClass::Systemd => {
             let word = if action == Action::Status { "is-active".to_owned() } else { word };
             let unit = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
             let arguments = vec![word, "--".to_owned(), unit];
-            found(&places.systemctl, "systemctl")
+            found(&places.systemctl)
                 .map(|()| call(places.systemctl.clone(), arguments, Judge::Systemd))
         }
     }
 }
 
-fn found(file: &Path, name: &str) -> Result<(), String> {
-    if is_executable(file) { Ok(()) } else { Err(missing(name, &[file], "install the agent")) }
+fn found(file: &Path) -> Result<(), String> {
+    if is_executable(file) { Ok(()) } else { Err(missing(&[file], "install the agent")) }
 }
 
-fn missing(name: &str, files: &[&Path], hint: &str) -> String {
+/// Where it was looked for; that it is missing, the outcome says.
+fn missing(files: &[&Path], hint: &str) -> String {
     let places: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    format!(
-        "no agent `{name}` on this node: expected an executable at {}; {hint}",
-        places.join(" or ")
-    )
+    format!("expected an executable at {}; {hint}", places.join(" or "))
 }
 
 fn is_executable(file: &Path) -> bool {

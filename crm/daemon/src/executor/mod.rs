@@ -152,10 +152,8 @@ pub(crate) async fn carry_out(
     let speech = std::mem::take(&mut running.heard.speech);
     let (outcome, words) = match end {
         Some(End::Exited(status)) => judge::judge(judge, action, status, &output),
-        Some(End::TimedOut) => {
-            let text = format!("did not end within {} and was killed", operation.timeout);
-            (OpOutcome::TimedOut, Some(text))
-        }
+        // That it did not end in time, the outcome says.
+        Some(End::TimedOut) => (OpOutcome::TimedOut, None),
         Some(End::Cancelled) => (OpOutcome::Cancelled, None),
         None => (OpOutcome::Failed { code: 1 }, Some("its exit cannot be known".to_owned())),
     };
@@ -206,10 +204,6 @@ fn reason(
 ) -> Option<String> {
     match outcome {
         OpOutcome::Done | OpOutcome::NotRunning | OpOutcome::RunningPromoted => said.or(ours),
-        OpOutcome::TimedOut => match said.or_else(|| last_line(output)) {
-            Some(said) => Some(format!("{}; it said: {said}", ours.unwrap_or_default())),
-            None => ours,
-        },
         _ => said.or(ours).or_else(|| last_line(output)),
     }
 }

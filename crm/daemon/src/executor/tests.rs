@@ -183,7 +183,7 @@ fn h15_a_call_that_hangs_is_killed_whole_even_where_it_forked_away_and_ignores_s
     let operation = with_timeout("agent", Action::Stop, 1500);
     let (result, _) = run(dir.path(), &operation, None);
     assert_eq!(result.outcome, OpOutcome::TimedOut);
-    assert!(result.reason.is_some_and(|reason| reason.contains("1.500s")));
+    assert_eq!(result.reason, None, "it said nothing itself");
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert!(!lives(&first) && !lives(&second), "the whole tree is gone");
 }

@@ -11,6 +11,7 @@ pub(crate) use addresses::parse as parse_address;
 use crate::happening::Tell;
 use addresses::Addresses;
 use crm_api::{LinkCounters, LinksReport};
+use crm_core::Refused;
 use crm_core::id::{Incarnation, NodeId};
 use crm_core::model::Cluster;
 use crm_core::time::{Span, Time};
@@ -145,17 +146,13 @@ impl Links {
         self.next_retry = missing.then(|| now + RETRY);
     }
 
-    /// For `crm status --links`.
-    pub(crate) fn report(&self) -> LinksReport {
+    /// For `crm status --links`; what the core refused stands beside what the wire did.
+    pub(crate) fn report(&self, refused: &Refused) -> LinksReport {
+        let by_wire = self.endpoint.rejects().iter().map(|(reject, n)| (reject.name(), n));
+        let all = by_wire.chain(refused.reasons()).filter(|(_, count)| *count > 0);
         LinksReport {
             links: self.links.iter().zip(0u8..).map(|(link, number)| link.report(number)).collect(),
-            rejected: self
-                .endpoint
-                .rejects()
-                .iter()
-                .filter(|(_, count)| *count > 0)
-                .map(|(reject, count)| (reject.name().to_owned(), count))
-                .collect(),
+            rejected: all.map(|(reason, count)| (reason.to_owned(), count)).collect(),
             not_understood: self.not_understood,
             no_address: self.no_address,
         }

@@ -86,7 +86,7 @@ async fn from_a_node_outside_nothing_is_taken_but_its_request_to_join() {
     stranger.send(&Destination::Contact, &packet("alpha", Message::Hello));
     arrival(&member).await;
     assert!(member.receive(Time(1)).is_empty());
-    assert_eq!(member.report().not_understood, 1);
+    assert_eq!(member.report(&Default::default()).not_understood, 1);
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -98,7 +98,7 @@ async fn hb4_another_key_is_refused_and_counted_by_reason() {
     stranger.send(&Destination::Contact, &packet("", Message::Join { store }));
     arrival(&member).await;
     assert!(member.receive(Time(1)).is_empty());
-    let report = member.report();
+    let report = member.report(&Default::default());
     assert_eq!(report.rejected.values().sum::<u64>(), 1, "{report:?}");
 }
 
@@ -131,7 +131,7 @@ async fn an_address_that_is_not_there_yet_is_told_once_and_bound_when_it_comes()
     let first = inbox.try_recv().expect("an event");
     assert!(format!("{first:?}").contains("192.0.2.77"), "{first:?}");
     assert!(inbox.try_recv().is_err(), "told once");
-    assert!(links.report().links[0].problem.is_some());
+    assert!(links.report(&Default::default()).links[0].problem.is_some());
     links.rebind(Time(3), vec![Ok("127.0.0.1:0".parse().expect("address"))]);
     assert_eq!(links.deadline(), None);
 }
