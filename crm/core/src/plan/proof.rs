@@ -1,0 +1,85 @@
+//! What proves that a group runs neither on its owner nor on anybody else (R11, R12, H13, H36).
+
+use crate::id::{GroupId, NodeId};
+use crate::model::{Cluster, Fencing};
+use crate::node::Node;
+use crate::place::NodeSituation;
+use crate::record::{Grant, GrantState, Record};
+use crate::rules::{Rule, Rules};
+use std::collections::BTreeMap;
+
+impl<R: Rules> Node<R> {
+    /// Whether the owner is known not to run the group, and how that is known.
+    pub(super) fn owner_is_proved_off(
+        &self,
+        next: &Record,
+        cluster: &Cluster,
+        group: &GroupId,
+        grant: &Grant,
+    ) -> Option<String> {
+        let owner = &grant.owner;
+        if let Some(peer) = self.peers.get(owner)
+            && peer.is_proved_dead()
+        {
+            return Some(format!("whose death is proved (record {})", next.stamp));
+        }
+        let report = if *owner == self.id {
+            Some(&self.report)
+        } else {
+            self.peers.get(owner).and_then(|peer| peer.report.as_ref())
+        };
+        // H13: only a report made under the version that ended the grant, or a later one.
+        let reported = report.is_some_and(|report| {
+            let bound = report.obeyed >= grant.since || !R::holds(Rule::ReportIsBound);
+            let stopped = match report.groups.get(group) {
+                Some(state) => state.phase.is_stopped(),
+                // Not even known there any more: removed from the configuration and stopped.
+                None => cluster.group(group).is_none(),
+            };
+            bound && stopped
+        });
+        if grant.state == GrantState::Ending && reported {
+            return Some("whose stop is reported".to_owned());
+        }
+        // H36: silence, where the admin said that it is enough.
+        let silent = self.peers.get(owner).is_some_and(|peer| {
+            !peer.alive && (peer.heard.is_some() || self.listened_long_enough())
+        });
+        let waived = cluster.fencing == Fencing::None
+            && cluster.group(group).is_some_and(|spec| spec.moves_on_silence());
+        if waived && silent {
+            return Some(
+                "which is silent; the configuration lets this group move on silence".to_owned(),
+            );
+        }
+        None
+    }
+
+    pub(super) fn may_run_elsewhere(
+        &self,
+        group: &GroupId,
+        node: &NodeId,
+        nodes: &BTreeMap<NodeId, NodeSituation>,
+    ) -> bool {
+        self.may_run_elsewhere_but(group, node, node, nodes)
+    }
+
+    /// Whether any node that is heard, other than these two, has not reported the group stopped.
+    pub(super) fn may_run_elsewhere_but(
+        &self,
+        group: &GroupId,
+        node: &NodeId,
+        owner: &NodeId,
+        nodes: &BTreeMap<NodeId, NodeSituation>,
+    ) -> bool {
+        let reports = self.reports();
+        nodes.iter().any(|(other, situation)| {
+            if other == node || other == owner || *situation != NodeSituation::Online {
+                return false;
+            }
+            reports.get(other).is_some_and(|report| {
+                report.groups.get(group).is_some_and(|state| !state.phase.is_stopped())
+            })
+        })
+    }
+}

@@ -1,0 +1,90 @@
+//! Who votes from the next record on (R14, R18, R19).
+
+use crate::event::Event;
+use crate::id::NodeId;
+use crate::model::Cluster;
+use crate::node::Node;
+use crate::quorum::{Weight, weigh};
+use crate::record::Record;
+use crate::rules::Rules;
+use crate::time::Time;
+use std::collections::BTreeSet;
+
+impl<R: Rules> Node<R> {
+    /// R19: V shrinks in a tie for those that were fenced, and for a clean leaver of two.
+    /// R18: a node that is configured to vote, follows, and is stable, votes: one at a time.
+    pub(super) fn change_voters(&mut self, next: &mut Record, cluster: &Cluster) {
+        let proved = self.proved();
+        let mut present: BTreeSet<NodeId> =
+            self.peers.iter().filter(|(_, p)| p.alive).map(|(name, _)| name.clone()).collect();
+        present.insert(self.id.clone());
+        let tied = |record: &Record| {
+            matches!(weigh::<R>(record, &present, &BTreeSet::new(), false), Weight::Tie(_))
+        };
+        let dead: Vec<NodeId> =
+            next.voters.keys().filter(|voter| proved.contains(*voter)).cloned().collect();
+        if !dead.is_empty() && tied(next) && self.tie_authority() {
+            for node in dead {
+                next.voters.remove(&node);
+            }
+            return;
+        }
+        if next.voters.len() == 2 {
+            let leaver = next.voters.keys().find(|voter| self.has_left(next, voter)).cloned();
+            if let Some(leaver) = leaver {
+                next.voters.remove(&leaver);
+                return;
+            }
+        }
+        let mut look_again: Option<Time> = None;
+        let mut added = None;
+        for (name, peer) in &self.peers {
+            let Some(beat) = &peer.heartbeat else { continue };
+            let wants = cluster.is_voter(name)
+                && next.voters.get(name) != Some(&beat.store)
+                && !next.voters.contains_key(name)
+                && !next.intents.leaving.contains(name);
+            if !wants || !peer.alive || peer.is_proved_dead() || peer.forked {
+                continue;
+            }
+            let follows = self.coordinating().and_then(|c| c.committed).is_some_and(|committed| {
+                beat.obeyed == committed
+                    && beat.stamp == committed
+                    && beat.epoch == self.stored.epoch
+            });
+            let clean = peer.report.as_ref().is_some_and(|report| {
+                report.groups.iter().all(|(group, state)| {
+                    state.phase.is_stopped() || next.owner(group) == Some(name)
+                })
+            });
+            let stable_at = peer.alive_since + self.timing.rejoin_after;
+            if self.now < stable_at {
+                look_again = Some(look_again.map_or(stable_at, |at| at.min(stable_at)));
+            } else if follows && clean {
+                added = Some((name.clone(), beat.store));
+                break;
+            }
+        }
+        self.plan_again_at(look_again);
+        if let Some((name, store)) = added {
+            self.event(
+                Event::info("voter-added", format!("node {name} votes from the next record on"))
+                    .node(&name),
+            );
+            next.voters.insert(name, store);
+        }
+    }
+
+    /// R14: asked to leave, and reported under the present record that nothing of it runs.
+    fn has_left(&self, record: &Record, node: &NodeId) -> bool {
+        record.intents.leaving.contains(node)
+            && !record.grants.values().any(|grant| grant.owner == *node)
+            && self.reports().get(node).is_some_and(|report| {
+                report.leaving && report.groups.values().all(|group| group.phase.is_stopped())
+            })
+            && record.voters.keys().any(|other| {
+                other != node
+                    && (*other == self.id || self.peers.get(other).is_some_and(|peer| peer.alive))
+            })
+    }
+}
