@@ -4,6 +4,7 @@ use crate::clock;
 use crate::event_loop::Daemon;
 use crate::ping;
 use crate::systemd;
+use crate::timing::mark;
 use crm_api::Reply;
 use crm_core::event::Event;
 use crm_core::model::Cluster;
@@ -26,7 +27,10 @@ impl Daemon {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Send { to, packet } => self.parts.links.send(&to, &packet),
-                Output::Write { write, stored } => self.parts.writer.write(write, stored),
+                Output::Write { write, stored } => {
+                    mark(format_args!("write {write} begins"));
+                    self.parts.writer.write(write, stored);
+                }
                 Output::Run(operation) => self.parts.executor.run(*operation),
                 Output::Cancel { op } => self.parts.executor.cancel(op),
                 Output::Unwatch { group, resource } => {

@@ -16,6 +16,7 @@ use crate::links::{Links, Unconfigured};
 use crate::questions::Questions;
 use crate::store::Writer;
 use crate::systemd::{self, ServiceWatchdog};
+use crate::timing::mark;
 use crate::watchdog::Watchdog;
 use crate::watches::Watches;
 use crm_core::event::Event;
@@ -224,13 +225,20 @@ impl Daemon {
 
     fn take(&mut self, happening: Happening) -> Result<Flow, String> {
         match happening {
-            Happening::Input(input) => return self.input(input),
+            Happening::Input(input) => {
+                if let Input::Written { write } = &input {
+                    mark(format_args!("write {write} is on the disk"));
+                }
+                return self.input(input);
+            }
             Happening::Finished { operation, result, watches } => {
                 let up = matches!(result.outcome, OpOutcome::Done | OpOutcome::RunningPromoted);
                 if up && operation.action != Action::Stop && !watches.is_empty() {
                     let (group, resource) = (&operation.group, &operation.resource);
                     self.parts.watches.replace(group, resource, watches);
                 }
+                let (action, resource) = (operation.action.as_str(), &operation.resource);
+                mark(format_args!("{action} of {resource} is reported"));
                 return self.input(Input::Finished { op: operation.op, result });
             }
             Happening::Changed { group, resource, what } => {

@@ -17,7 +17,7 @@ use crate::links::{Links, Unconfigured, parse_address};
 use crate::store::{Store, Writer};
 use crate::watchdog::Watchdog;
 use crate::watches::Watches;
-use crate::{Options, clock, random, realtime, sys, systemd};
+use crate::{Options, clock, random, realtime, systemd};
 use crm_core::id::{Incarnation, NodeId, StoreId};
 use crm_core::record::Stored;
 use crm_core::{Node, Shutdown, Start};
@@ -51,7 +51,6 @@ struct Checked {
 /// # Errors
 /// Why the daemon did not start or had to end; with a hint where there is a way out.
 pub(crate) fn start(options: &Options) -> Result<Option<Shutdown>, String> {
-    sys::reserve_three().map_err(|error| format!("/dev/null cannot be opened: {error}"))?;
     let checked = check(options)?;
     if options.realtime {
         for refused in realtime::acquire() {

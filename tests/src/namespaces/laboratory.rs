@@ -18,12 +18,14 @@ pub struct Options {
     pub nodes: Vec<String>,
     /// Networks that connect them all.
     pub links: u8,
+    /// What the daemons log (`CRM_LOG_FILTER`); `None`: as in life.
+    pub log_filter: Option<String>,
 }
 
 impl Options {
     #[must_use]
     pub fn new(nodes: &[&str], links: u8) -> Options {
-        Options { nodes: nodes.iter().map(ToString::to_string).collect(), links }
+        Options { nodes: nodes.iter().map(ToString::to_string).collect(), links, log_filter: None }
     }
 }
 
@@ -81,6 +83,7 @@ impl Laboratory {
                     disk,
                     power: power.clone(),
                     programs: programs.clone(),
+                    log_filter: options.log_filter.clone(),
                     daemon: None,
                 };
                 (name.clone(), node)
@@ -268,6 +271,19 @@ impl Laboratory {
         self.power.lock().unwrap_or_else(PoisonError::into_inner).killed.clone()
     }
 
+    /// First process of a node, by its number on the host: the way into its namespaces.
+    #[must_use]
+    pub fn process_of(&self, node: &str) -> i32 {
+        let power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
+        power.keepers.get(node).unwrap_or_else(|| panic!("{node} is down")).pid
+    }
+
+    /// The same of the client beside the cluster.
+    #[must_use]
+    pub fn client_process(&self) -> i32 {
+        self.client.pid
+    }
+
     /// Asks an address from the client's network, all the time.
     #[must_use]
     pub fn probe(&self, address: &str, period: Duration) -> Probe {
@@ -388,7 +404,13 @@ fn cgroup_mount() -> PathBuf {
 /// The product's program, built in the profile of this test.
 fn crm_program() -> PathBuf {
     let me = std::env::current_exe().expect("this test's own path");
-    let target = me.ancestors().nth(2).map(Path::to_path_buf).expect("the target directory");
+    // Tests lie one directory deeper than programs.
+    let target = me
+        .ancestors()
+        .skip(1)
+        .find(|directory| !directory.ends_with("deps"))
+        .map(Path::to_path_buf)
+        .expect("the target directory");
     BUILD.call_once(|| {
         let mut build = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
         build.args(["build", "--quiet", "-p", "crm-cli", "--bin", "crm"]);

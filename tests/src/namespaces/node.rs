@@ -23,6 +23,7 @@ pub struct Node {
     pub disk: PathBuf,
     pub(super) power: SharedPower,
     pub(super) programs: PathBuf,
+    pub(super) log_filter: Option<String>,
     pub(super) daemon: Option<Child>,
 }
 
@@ -37,6 +38,9 @@ impl Node {
             .env("CRM_RUN", self.disk.join("run"))
             .env("CRM_AGENTS_DIR", self.disk.join("agents"))
             .env("CRM_LOG", "text");
+        if let Some(filter) = &self.log_filter {
+            command.env("CRM_LOG_FILTER", filter);
+        }
     }
 
     /// A command that runs on this node.

@@ -4,7 +4,7 @@
 //! The mount is looked for, never assumed. Under systemd the unit says `Delegate=yes`, and its own
 //! cgroup is the parent. Without a writable cgroup the daemon works without.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -63,9 +63,9 @@ impl Cgroup {
         &self.0
     }
 
-    /// A process that writes `0` here moves inside.
-    pub(crate) fn entrance(&self) -> io::Result<File> {
-        OpenOptions::new().write(true).open(self.0.join("cgroup.procs"))
+    /// Its directory, for a child that is to be born inside.
+    pub(crate) fn directory(&self) -> io::Result<File> {
+        File::open(&self.0)
     }
 
     /// Kills every process inside, also those that are just being forked.

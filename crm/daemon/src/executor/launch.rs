@@ -4,18 +4,22 @@ use super::cgroup::Cgroup;
 use super::speech::Speech;
 use super::tail::Tail;
 use super::tree::Tree;
+use crate::sys::{Child, Spawn};
 use nix::fcntl::OFlag;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
+use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::unix::pipe;
-use tokio::process::{Child, ChildStdin, Command};
 
 /// Between the polite signal and the other one.
 const TERM_GRACE: Duration = Duration::from_millis(500);
@@ -42,10 +46,11 @@ pub(crate) struct Launch {
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
+    end: AsyncFd<OwnedFd>,
     pub(crate) tree: Tree,
     pub(crate) heard: Heard,
     ears: Ears,
-    input: Option<(ChildStdin, Vec<u8>)>,
+    input: Option<(pipe::Sender, Vec<u8>)>,
     awaited: Awaited,
 }
 
@@ -67,6 +72,8 @@ struct Ears {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
     Exited(ExitStatus),
+    /// Its program cannot be executed: the kernel's error number.
+    NotExecuted(i32),
     /// The time was over, and everything was killed.
     TimedOut,
     /// Somebody cancelled it, and everything was killed.
@@ -81,42 +88,53 @@ pub(crate) struct Ended {
 }
 
 impl Launch {
-    /// Starts it, in a session of its own and in its cgroup.
+    /// Starts it, in a session of its own and in its cgroup, and waits for nothing: whether its
+    /// program can be executed shows at its end.
     ///
     /// # Errors
-    /// It cannot be executed.
+    /// There is no room for a process, or a text with a zero byte in it.
     pub(crate) fn start(self, awaited: &Awaited) -> io::Result<Running> {
-        let (ours, theirs) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
-        let (output, their_output) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
-        let their_errors = their_output.try_clone()?;
-        // Everything that can fail comes before the child.
+        let (ours, channel) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+        let (ears, output) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
         let ears = Ears {
-            output: Some(pipe::Receiver::from_owned_fd(output)?),
+            output: Some(pipe::Receiver::from_owned_fd(ears)?),
             channel: Some(pipe::Receiver::from_owned_fd(ours)?),
         };
-        let entrance = self.cgroup.as_ref().map(Cgroup::entrance).transpose()?;
-        let mut command = Command::new(&self.program);
-        if let Some(name) = self.own_name {
-            command.arg0(name);
+        let (input, feed) = match self.input {
+            None => (File::open("/dev/null")?.into(), None),
+            Some(bytes) => {
+                let (theirs, ours) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+                (theirs, Some((pipe::Sender::from_owned_fd(ours)?, bytes)))
+            }
+        };
+        let name = match self.own_name {
+            Some(name) => CString::new(name)?,
+            None => CString::new(self.program.as_os_str().as_bytes())?,
+        };
+        let mut arguments = vec![name];
+        for argument in self.arguments {
+            arguments.push(CString::new(argument)?);
         }
-        command
-            .args(&self.arguments)
-            .env_clear()
-            .envs(&self.environment)
-            .current_dir("/")
-            .stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() })
-            .stdout(Stdio::from(their_output))
-            .stderr(Stdio::from(their_errors));
-        crate::sys::isolate(&mut command, Some(theirs), entrance);
-        let mut child = command.spawn()?;
-        // The writing ends must be the child's alone.
-        drop(command);
-        let leader = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(0);
-        awaited.borrow_mut().insert(leader);
-        let input = child.stdin.take().zip(self.input);
-        let tree = Tree { leader, token: self.token, cgroup: self.cgroup };
+        let mut environment = Vec::with_capacity(self.environment.len());
+        for (name, value) in self.environment {
+            environment.push(CString::new(format!("{name}={value}"))?);
+        }
+        let spawn = Spawn {
+            program: CString::new(self.program.as_os_str().as_bytes())?,
+            arguments,
+            environment,
+            input,
+            output,
+            channel,
+            cgroup: self.cgroup.as_ref().map(Cgroup::directory).transpose()?,
+        };
+        let child = spawn.start()?;
+        awaited.borrow_mut().insert(child.pid);
+        let end = crate::sys::register(child.end()?, Interest::READABLE)?;
+        let tree = Tree { leader: child.pid, token: self.token, cgroup: self.cgroup };
         let heard = Heard::default();
-        Ok(Running { child, tree, heard, ears, input, awaited: awaited.clone() })
+        let awaited = awaited.clone();
+        Ok(Running { child, end, tree, heard, ears, input: feed, awaited })
     }
 }
 
@@ -137,9 +155,12 @@ impl Running {
         let mut fed = false;
         let end = loop {
             tokio::select! {
-                status = self.child.wait() => {
+                status = ended(&self.child, &self.end) => {
                     self.forget();
-                    break End::Exited(status?);
+                    break match self.child.problem() {
+                        Some(problem) => End::NotExecuted(problem.raw_os_error().unwrap_or(0)),
+                        None => End::Exited(status?),
+                    };
                 }
                 () = self.ears.listen(&mut self.heard) => {}
                 () = &mut feed, if !fed => fed = true,
@@ -148,7 +169,7 @@ impl Running {
             }
         };
         let left = match end {
-            End::Exited(_) => None,
+            End::Exited(_) | End::NotExecuted(_) => None,
             _ => self.end_tree().await.err(),
         };
         self.ears.drain(&mut self.heard);
@@ -158,23 +179,26 @@ impl Running {
 
     /// The polite signal, a short grace, then the kill of everything.
     async fn end_tree(&mut self) -> Result<(), String> {
-        let group = nix::unistd::Pid::from_raw(self.tree.leader);
-        if self.tree.leader > 1 {
-            let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGTERM);
-        }
+        self.child.ask_to_end();
         let grace = tokio::time::sleep(TERM_GRACE);
         tokio::pin!(grace);
         let mut exited = false;
         while !exited {
             tokio::select! {
-                _ = self.child.wait() => exited = true,
+                _ = ended(&self.child, &self.end) => exited = true,
                 () = self.ears.listen(&mut self.heard) => {}
                 () = &mut grace => break,
             }
         }
+        if !exited {
+            // Known by its descriptor even before it leads its session.
+            self.child.kill();
+        }
         let killed = self.tree.end(super::tree::DEATH_PATIENCE).await;
+        if !exited && killed.is_ok() {
+            let _ = ended(&self.child, &self.end).await;
+        }
         if exited || killed.is_ok() {
-            let _ = self.child.wait().await;
             self.forget();
         }
         killed
@@ -192,8 +216,19 @@ impl Drop for Running {
     }
 }
 
+/// Waits for the end of a child and takes its status from the kernel.
+async fn ended(child: &Child, end: &AsyncFd<OwnedFd>) -> io::Result<ExitStatus> {
+    loop {
+        let mut ready = end.readable().await?;
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        ready.clear_ready();
+    }
+}
+
 /// Gives the child its input; a child that does not read it does not matter here.
-async fn feed(input: Option<(ChildStdin, Vec<u8>)>) {
+async fn feed(input: Option<(pipe::Sender, Vec<u8>)>) {
     if let Some((mut pipe, bytes)) = input {
         let _ = pipe.write_all(&bytes).await;
     }

@@ -31,6 +31,7 @@ pub(crate) use reaper::Reaper;
 pub(crate) use tail::last_line;
 
 use crate::happening::{Happening, Tell};
+use crate::timing::mark;
 use crate::watches::Watch;
 use crm_core::event::Event;
 use crm_core::id::OpId;
@@ -93,6 +94,10 @@ pub(crate) async fn carry_out(
     cancelled: oneshot::Receiver<()>,
 ) -> (OpResult, Vec<Watch>) {
     let action = operation.action;
+    let step = |what: &str| {
+        mark(format_args!("{} of {} {what}", action.as_str(), operation.resource));
+    };
+    step("is called");
     let token = format!("{}.{}", surroundings.run, operation.op);
     let call = match call::call(&surroundings.places, operation, &token) {
         Ok(call) => call,
@@ -128,7 +133,7 @@ pub(crate) async fn carry_out(
             if let Some(cgroup) = cgroup {
                 let _ = cgroup.remove();
             }
-            let reason = format!("{program} cannot be executed: {error}");
+            let reason = format!("no process can be made for {program}: {error}");
             return (with_reason(OpOutcome::Failed { code: 126 }, reason), Vec::new());
         }
     };
@@ -136,6 +141,7 @@ pub(crate) async fn carry_out(
     // Its first entry, with the token and the cgroup, is there already.
     let _ = surroundings.journal.begin(&entry);
 
+    step("is spawned");
     let timeout = Duration::from_micros(operation.timeout.as_micros());
     let ended = running.wait(timeout, async {
         if cancelled.await.is_err() {
@@ -147,11 +153,17 @@ pub(crate) async fn carry_out(
         Ok(ended) => (Some(ended.end), ended.left),
         Err(_) => (None, running.tree.end(tree::DEATH_PATIENCE).await.err()),
     };
+    step("has exited");
     let output = running.heard.tail.text();
     log(operation, &output, running.heard.tail.dropped());
     let speech = std::mem::take(&mut running.heard.speech);
     let (outcome, words) = match end {
         Some(End::Exited(status)) => judge::judge(judge, action, status, &output),
+        Some(End::NotExecuted(number)) => {
+            let error = std::io::Error::from_raw_os_error(number);
+            let text = format!("{program} cannot be executed: {error}");
+            (OpOutcome::Failed { code: 126 }, Some(text))
+        }
         // That it did not end in time, the outcome says.
         Some(End::TimedOut) => (OpOutcome::TimedOut, None),
         Some(End::Cancelled) => (OpOutcome::Cancelled, None),

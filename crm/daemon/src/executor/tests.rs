@@ -278,3 +278,47 @@ fn h15_what_a_former_daemon_left_open_is_killed_and_a_cut_off_start_is_stopped()
         assert!(present.journal.open_calls().expect("journal").0.is_empty());
     });
 }
+
+#[test]
+fn a_call_that_is_cancelled_before_it_runs_ends_and_leaves_nothing() {
+    let dir = crate::testing::Dir::new();
+    let ran = dir.path().join("ran");
+    let now = dir.path().join("now");
+    fs::write(&now, "").expect("write");
+    let body = format!("sleep 300 & echo $! > {}; wait", ran.display());
+    script(dir.path(), "agent", &body);
+    let (result, _) = run(dir.path(), &operation("agent", Action::Start), Some(&now));
+    assert_eq!(result.outcome, OpOutcome::Cancelled);
+    assert!(!ran.exists() || !lives(&ran), "its child is gone with it");
+}
+
+#[test]
+fn a_call_is_born_in_its_cgroup() {
+    let dir = crate::testing::Dir::new();
+    let prefix = format!("crm-test-{}", std::process::id());
+    // A machine that lets nobody make cgroups has nothing to show; the daemon works without.
+    let Some(parent) = CgroupParent::find(&prefix) else { return };
+    script(dir.path(), "agent", "cat /proc/self/cgroup; exit 1");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    let local = tokio::task::LocalSet::new();
+    let output = local.block_on(&runtime, async {
+        let cgroup = parent.make("call").expect("cgroup");
+        let launch = Launch {
+            program: dir.path().join("agent"),
+            own_name: None,
+            arguments: Vec::new(),
+            environment: clean_environment("token"),
+            input: None,
+            token: "token".to_owned(),
+            cgroup: Some(cgroup),
+        };
+        let mut running = launch.start(&Awaited::default()).expect("started");
+        let never = std::future::pending::<()>();
+        running.wait(PATIENCE, never).await.expect("ended");
+        running.tree.tidy();
+        running.heard.tail.text()
+    });
+    let own = output.lines().find(|line| line.starts_with("0::")).unwrap_or_default();
+    assert!(own.ends_with(&format!("{prefix}.call")), "{output}");
+}

@@ -123,7 +123,7 @@ impl Request<'_> {
             Ok(running) => running,
             Err(error) => {
                 self.surroundings.journal.end(&token);
-                return Err(format!("{name} cannot be executed: {error}"));
+                return Err(format!("no process can be made for {name}: {error}"));
             }
         };
         let (left, cancelled) = (self.left(), &mut self.cancelled);
@@ -139,6 +139,10 @@ impl Request<'_> {
             self.surroundings.journal.end(&token);
         }
         match ended?.end {
+            End::NotExecuted(number) => {
+                let error = std::io::Error::from_raw_os_error(number);
+                Err(format!("{name} cannot be executed: {error}"))
+            }
             End::TimedOut => Err(format!("{name} did not end in time and was killed")),
             End::Cancelled => Err("cancelled".to_owned()),
             End::Exited(status) => {

@@ -1,0 +1,73 @@
+//! The few calls for which the kernel leaves no safe way. The only module with `unsafe`.
+#![allow(unsafe_code)]
+
+mod spawn;
+
+pub(crate) use spawn::{Child, Spawn};
+
+use nix::libc;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+fn raw(result: i64) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// A descriptor that becomes readable when the process ends.
+pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: plain system call with two numbers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    raw(fd)?;
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just given us this descriptor, nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sends a signal to exactly the process that the descriptor was opened for.
+pub(crate) fn pidfd_kill(pidfd: &OwnedFd) -> io::Result<()> {
+    let no_information: *const libc::siginfo_t = std::ptr::null();
+    // SAFETY: a null siginfo is allowed and means what kill(2) would fill in.
+    raw(unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            libc::SIGKILL,
+            no_information,
+            0,
+        )
+    })
+}
+
+/// Round-robin real-time scheduling for this thread; children start without it.
+pub(crate) fn round_robin(priority: i32) -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: priority };
+    // SAFETY: the structure is valid for the call; 0 is the calling thread.
+    raw(i64::from(unsafe {
+        libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &parameters)
+    }))
+}
+
+nix::ioctl_readwrite!(watchdog_set_timeout, b'W', 6, libc::c_int);
+
+/// Sets the margin of a watchdog; the driver may choose another, which is returned, in seconds.
+pub(crate) fn watchdog_margin(device: &File, seconds: i32) -> io::Result<i32> {
+    let mut margin: libc::c_int = seconds;
+    // SAFETY: WDIOC_SETTIMEOUT reads and writes one int, which `margin` is.
+    unsafe { watchdog_set_timeout(device.as_raw_fd(), &raw mut margin) }?;
+    Ok(margin)
+}
+
+/// Types that own one descriptor and never change or close it before they are dropped.
+pub(crate) trait Steady: AsRawFd {}
+impl Steady for OwnedFd {}
+impl Steady for File {}
+impl Steady for socket2::Socket {}
+
+/// Makes a descriptor known to the event loop.
+pub(crate) fn register<T: Steady>(inner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+    // SAFETY: `Steady` types keep their one descriptor open as long as the `AsyncFd` owns them.
+    unsafe { AsyncFd::register_with_interest(inner, interest) }.map_err(Into::into)
+}
