@@ -1,7 +1,6 @@
 //! How much rehearsal a second of work gives.
 
 use crate::table::Table;
-use crm_core::rules::Sound;
 use crm_sim::campaign::{Campaign, Runner, campaign};
 use crm_sim::layouts::LAYOUTS;
 use std::time::Instant;
@@ -23,7 +22,7 @@ pub(crate) fn measure(_rounds: usize, table: &mut Table) {
             keep_going: true,
         };
         let begun = Instant::now();
-        let totals = campaign(&plan, &Runner::of::<Sound>(None));
+        let totals = campaign(&plan, &Runner::sound());
         let took = begun.elapsed().as_secs_f64();
         let totals = match totals {
             Ok(totals) => totals,
