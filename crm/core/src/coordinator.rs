@@ -2,7 +2,7 @@
 
 use crate::commands::Origin;
 use crate::event::Event;
-use crate::id::{Epoch, GroupId, NodeId, Stamp, StoreId};
+use crate::id::{Epoch, GroupId, Incarnation, NodeId, Stamp, StoreId};
 use crate::node::Node;
 use crate::operator::{Command, Outcome};
 use crate::packet::Message;
@@ -28,6 +28,8 @@ pub(crate) struct Coordinator {
     pub(crate) proposal: Option<Proposal>,
     /// Newest committed stamp of this epoch; nothing is done before the first (H2).
     pub(crate) committed: Option<Stamp>,
+    /// Whose present run has an armed watchdog, by the newest committed record (H16).
+    pub(crate) armed: BTreeMap<NodeId, Incarnation>,
     /// Newest send time that each voter has acknowledged (R13).
     pub(crate) acknowledged: BTreeMap<NodeId, Time>,
     pub(crate) queue: VecDeque<(Origin, Command)>,
@@ -95,6 +97,7 @@ impl<R: Rules> Node<R> {
             elected: self.now,
             proposal: None,
             committed: None,
+            armed: BTreeMap::new(),
             acknowledged,
             queue: VecDeque::new(),
             dirty: true,
@@ -246,9 +249,11 @@ impl<R: Rules> Node<R> {
         if !own_is_durable {
             return;
         }
+        let armed = record.armed.clone();
         let Some(coordinator) = self.coordinating_mut() else { return };
         let replies = coordinator.proposal.take().map(|proposal| proposal.replies);
         coordinator.committed = Some(stamp);
+        coordinator.armed = armed;
         coordinator.dirty = true;
         for (origin, message) in replies.unwrap_or_default() {
             self.answer(&origin, Outcome::Done { stamp, message });
@@ -349,6 +354,8 @@ impl<R: Rules> Node<R> {
 
     /// Ends a coordinatorship or candidacy; commands under way cannot be known to have held.
     pub(crate) fn step_down(&mut self, why: &str) {
+        // What its voters gave it holds to its end: the next coordinator waits for that (H9, H26).
+        let lease = self.coordinator_lease_until();
         let role = std::mem::replace(&mut self.role, crate::election::Role::Follower);
         self.wants_stale = true;
         if let crate::election::Role::Coordinator(coordinator) = role {
@@ -356,7 +363,7 @@ impl<R: Rules> Node<R> {
                 "stepped-down",
                 format!("this node no longer coordinates epoch {}: {why}", coordinator.epoch),
             ));
-            self.lease_until = None;
+            self.lease_until = lease;
             let in_flight = coordinator.proposal.into_iter().flat_map(|p| p.replies);
             for (origin, _) in in_flight {
                 let reason = format!(

@@ -32,9 +32,13 @@ impl<R: Rules> Node<R> {
         if leading.as_ref().is_some_and(|leading| leading.committed.is_some()) {
             self.spend_proof(to);
         }
+        let renews = leading.as_ref().is_some_and(|leading| leading.renews.is_some());
         let coordinator = self.coordinator();
         let taken = self.silence.taken_groups();
         let Some(peer) = self.peers.get_mut(to) else { return };
+        if renews {
+            peer.renewed = Some(peer.heartbeat_at);
+        }
         let echo = peer.session.live();
         let mut beats = Vec::with_capacity(peer.links.len());
         for link in &mut peer.links {
@@ -75,7 +79,8 @@ impl<R: Rules> Node<R> {
         let newest = peer.heartbeat.as_ref().is_some_and(|heartbeat| {
             heartbeat.epoch == self.durable.epoch && heartbeat.stamp == self.stamp()
         });
-        let renews = if lease_holds && (newest || !R::holds(Rule::LeaseNeedsRecord)) {
+        let may = newest || !R::holds(Rule::LeaseNeedsRecord);
+        let renews = if lease_holds && may && !self.armed_by_another_run(to) {
             peer.heartbeat.as_ref().map(|heartbeat| (heartbeat.sent, left))
         } else {
             None
@@ -105,6 +110,7 @@ impl<R: Rules> Node<R> {
         });
         if newer {
             peer.heartbeat = Some(heartbeat.clone());
+            peer.heartbeat_at = now;
         }
         if changed {
             self.coordinator_dirty();

@@ -17,7 +17,9 @@ impl<R: Rules> Node<R> {
         if epoch != self.durable.epoch || epoch != self.stored.epoch || sent > self.now {
             return;
         }
-        let until = sent + self.timing.lease.min(left);
+        let left = if R::holds(Rule::LeaseIsNested) { left } else { self.timing.lease };
+        let from = if R::holds(Rule::LeaseFromSendTime) { sent } else { self.now };
+        let until = from + self.timing.lease.min(left);
         if until <= self.now {
             return;
         }
@@ -28,6 +30,8 @@ impl<R: Rules> Node<R> {
     }
 
     pub(crate) fn lapse_lease(&mut self) {
+        let until = self.lease_until.or_else(|| self.coordinator_lease_until());
+        self.watchdog.lease_ended(until.map_or(self.now, |until| until.min(self.now)));
         self.lease_until = None;
         if let Some(coordinator) = self.coordinating_mut() {
             coordinator.acknowledged.clear();
@@ -41,7 +45,8 @@ impl<R: Rules> Node<R> {
             return true;
         }
         if self.coordinating().is_some() {
-            return self.coordinator_lease_left() > Span::ZERO;
+            return self.coordinator_lease_left() > Span::ZERO
+                && !self.armed_by_another_run(&self.id);
         }
         self.lease_until.is_some_and(|until| until > self.now)
     }

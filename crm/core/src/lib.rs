@@ -42,6 +42,7 @@ mod run;
 mod session;
 mod silence;
 mod view;
+mod watchdog;
 
 pub use input::{FenceResult, Input, Shutdown};
 pub use node::{Node, Start};

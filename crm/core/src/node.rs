@@ -14,6 +14,7 @@ use crate::record::{Record, Stored};
 use crate::rules::{Rule, Rules, Sound};
 use crate::silence::Silence;
 use crate::time::{Span, Time};
+use crate::watchdog::Watchdog;
 use crate::{Input, Output, Shutdown};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,6 +32,9 @@ pub struct Start {
     pub parse: ParseConfig,
     /// A daemon that is to join sends to its contact until it knows the record.
     pub joining: bool,
+    /// An earlier run of the daemon, since this machine booted, armed the watchdog and did not
+    /// disarm it: the kernel still counts (H16).
+    pub watchdog_left_armed: bool,
 }
 
 /// One node of the cluster.
@@ -78,8 +82,8 @@ pub struct Node<R: Rules = Sound> {
     pub(crate) silence: Silence,
     pub(crate) shutdown: Option<(Shutdown, Time)>,
     pub(crate) draft_differs: Option<crate::id::Digest>,
-    pub(crate) armed: bool,
     pub(crate) refused: crate::refused::Refused,
+    pub(crate) watchdog: Watchdog,
     pub(crate) fork: Option<String>,
     /// Groups whose failure here the obeyed record knows.
     pub(crate) failures_known: Vec<crate::id::GroupId>,
@@ -140,8 +144,8 @@ impl<R: Rules> Node<R> {
             silence: Silence::default(),
             shutdown: None,
             draft_differs: None,
-            armed: false,
             refused: Default::default(),
+            watchdog: Watchdog::new(start.watchdog_left_armed),
             fork: None,
             failures_known: Vec::new(),
         };
@@ -196,7 +200,8 @@ impl<R: Rules> Node<R> {
             Input::StatusWanted { request } => self.on_status_wanted(request),
             Input::DraftSeen { digest } => self.on_draft(digest),
             Input::WatchdogArmed { armed } => {
-                self.armed = armed;
+                self.watchdog.armed = armed;
+                self.watchdog.inherited &= armed;
                 self.executor_touched = true;
                 self.wants_stale = true;
             }
@@ -217,6 +222,7 @@ impl<R: Rules> Node<R> {
         self.coordinate();
         self.take_on_silence();
         self.execute();
+        self.tend_watchdog();
         self.settle_commands();
         self.leave_if_done();
     }
@@ -247,6 +253,7 @@ impl<R: Rules> Node<R> {
             self.commands.deadline(),
             self.lease_until.filter(|until| *until > self.now),
             self.shutdown_deadline(),
+            self.watchdog_deadline(),
         ];
         peers.chain(fixed.into_iter().flatten()).min().map(|at| at.max(self.now))
     }
@@ -267,6 +274,7 @@ impl<R: Rules> Node<R> {
     /// Ends the daemon; nothing is answered after this.
     pub(crate) fn halt(&mut self, reason: String, failed: bool) {
         self.halted = true;
+        self.disarm_at_the_end();
         self.outputs.push_back(Output::Halt { reason, failed });
     }
 

@@ -22,6 +22,11 @@ pub(crate) struct Peer<R: Rules> {
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) report: Option<Report>,
     pub(crate) proof: Option<Proof>,
+    /// When that heartbeat came.
+    pub(crate) heartbeat_at: Time,
+    /// When the newest heartbeat came for which this node renewed its lease, in any
+    /// coordinatorship: the lease counts from before that (H9).
+    pub(crate) renewed: Option<Time>,
     /// Incarnation to which this coordinatorship has sent authority (R12).
     pub(crate) authority_to: Option<Incarnation>,
     /// Whether both sides' histories were found to have parted (H35).
@@ -59,6 +64,8 @@ impl<R: Rules> Peer<R> {
             heartbeat: None,
             report: None,
             proof: None,
+            heartbeat_at: now,
+            renewed: None,
             authority_to: None,
             forked: false,
             version_refused: false,

@@ -27,6 +27,7 @@ impl<R: Rules> Node<R> {
         let cluster = self.planned_cluster(&current, &next).unwrap_or(cluster);
         self.count_failures(&mut next, &cluster);
         self.forget_what_expired(&mut next, &cluster);
+        self.note_armed(&mut next, &cluster);
         self.change_voters(&mut next, &cluster);
         self.reconcile_taken(&mut next, &cluster);
         self.change_grants(&mut next, &cluster);

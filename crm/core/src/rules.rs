@@ -53,6 +53,14 @@ pub enum Rule {
     StallLapsesLease,
     /// H9: waiting for a lapsed lease starts at the own election.
     WaitFromElection,
+    /// H9: a lease is not longer than what the coordinator's own has left.
+    LeaseIsNested,
+    /// R13: a lease counts from the holder's own send time.
+    LeaseFromSendTime,
+    /// H16: a run without a lease does not feed the watchdog.
+    FeedNeedsLease,
+    /// H17: the watchdog is fed until S after the lease, not until everything has stopped.
+    FeedEnds,
     /// H24: a banned node is not granted the group.
     BanIsHeeded,
     /// I10/limits: the record's history is bounded.

@@ -16,10 +16,12 @@ impl<R: Rules> Node<R> {
         let now = self.now;
         if self.lease_until.is_some_and(|until| until <= now) && self.coordinating().is_none() {
             self.lapse_lease();
-            self.event(Event::warning(
-                "lease-lapsed",
-                "no coordinator renews this node's lease: nothing new is started here",
-            ));
+            let text = if self.lease_protects() {
+                "no coordinator renews this node's lease: what runs here is stopped, before the watchdog resets the machine"
+            } else {
+                "no coordinator renews this node's lease: nothing new is started here"
+            };
+            self.event(Event::warning("lease-lapsed", text));
         }
         if std::mem::take(&mut self.wants_stale) {
             self.tell_executor();
@@ -62,6 +64,9 @@ impl<R: Rules> Node<R> {
             && record.stamp.epoch == self.stored.epoch;
         let may_start =
             (newest || !R::holds(Rule::Restamp)) && self.lease_holds() && self.fork.is_none();
+        // R13, H18: without a lease nothing may go on where an armed watchdog stands for the stop;
+        // elsewhere nobody can take what runs without ending this machine first.
+        let lapsed = self.lease_protects() && !self.lease_holds();
         let ending = self.shutdown_wants_stop();
         let mut wants: BTreeMap<GroupId, Want> = BTreeMap::new();
         for group in &obeyed.cluster.groups {
@@ -71,6 +76,8 @@ impl<R: Rules> Node<R> {
                 Some(grant) if grant.owner == self.id && grant.state == GrantState::Held => {
                     if may_start && !banned {
                         Want::Run
+                    } else if lapsed {
+                        Want::Stop
                     } else {
                         Want::Hold
                     }
@@ -127,7 +134,7 @@ impl<R: Rules> Node<R> {
             number: self.report.number,
             groups: self.executor.reports(),
             services: BTreeMap::new(),
-            armed: self.armed,
+            armed: self.watchdog.armed,
             leaving: matches!(self.shutdown, Some((crate::Shutdown::Leave, _))),
             eligible: self.executor.eligibility(),
             failures: self.executor.failures().to_vec(),

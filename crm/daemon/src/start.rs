@@ -93,6 +93,10 @@ fn check(options: &Options) -> Result<Checked, String> {
     Ok(Checked { id, incarnation, keys, stored, contact, _lock: lock })
 }
 
+fn watchdog_marker(options: &Options) -> std::path::PathBuf {
+    options.run.join("watchdog-armed")
+}
+
 /// Others reach the socket in it; its own mode decides who.
 fn make_run_directory(path: &Path) -> Result<(), String> {
     DirBuilder::new()
@@ -200,7 +204,7 @@ fn parts(
         executor: Executor::new(surroundings.clone()),
         fencing: Fencing::new(surroundings.clone()),
         watches: Watches::new(tell.clone()),
-        watchdog: Watchdog::new(tell.clone()),
+        watchdog: Watchdog::new(tell.clone(), watchdog_marker(options)),
         reaper,
         shared,
         events,
@@ -225,6 +229,7 @@ async fn run(
             incarnation: checked.incarnation,
             seed: random::bits()? as u64,
             joining: !founded,
+            watchdog_left_armed: Watchdog::was_left_armed(&watchdog_marker(options)),
             stored: checked.stored,
             parse: crm_config::parse_for_core,
         },

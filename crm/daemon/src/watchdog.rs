@@ -1,6 +1,6 @@
 //! The kernel's watchdog: fed when the core says so, never on opening alone (H16).
 //!
-//! A daemon that ends without [`WatchdogDuty::Disarm`] leaves it running: the kernel resets the
+//! A file in the run directory says that it is armed, so that the next daemon knows. A daemon that ends without [`WatchdogDuty::Disarm`] leaves it running: the kernel resets the
 //! machine unless a new daemon earns the right to feed it (AS4).
 
 use crate::happening::Tell;
@@ -18,13 +18,20 @@ pub(crate) struct Watchdog {
     device: Option<PathBuf>,
     margin: Span,
     open: Option<File>,
+    /// Exists while the watchdog may be armed, until the machine boots.
+    marker: PathBuf,
     /// A failure is told once, not at every feeding.
     complained: bool,
 }
 
 impl Watchdog {
-    pub(crate) fn new(tell: Tell) -> Watchdog {
-        Watchdog { tell, device: None, margin: Span::ZERO, open: None, complained: false }
+    pub(crate) fn new(tell: Tell, marker: PathBuf) -> Watchdog {
+        Watchdog { tell, device: None, margin: Span::ZERO, open: None, marker, complained: false }
+    }
+
+    /// An earlier daemon, since this machine booted, armed it and did not disarm it.
+    pub(crate) fn was_left_armed(marker: &Path) -> bool {
+        marker.exists()
     }
 
     /// The configuration says which device, and how long the kernel waits. A device that is armed
@@ -51,7 +58,7 @@ impl Watchdog {
         let Some(path) = self.device.clone() else { return };
         let result = match &mut self.open {
             Some(device) => device.write_all(b"\0"),
-            None => open(&path, self.margin).map(|device| {
+            None => arm(&path, self.margin, &self.marker).map(|device| {
                 self.open = Some(device);
                 self.tell.input(Input::WatchdogArmed { armed: true });
                 let text = format!(
@@ -78,16 +85,36 @@ impl Watchdog {
     }
 
     fn disarm(&mut self) {
-        let Some(mut device) = self.open.take() else { return };
+        let open = self.open.take();
+        if open.is_none() && !Watchdog::was_left_armed(&self.marker) {
+            return;
+        }
+        let device = match (open, &self.device) {
+            (Some(device), _) => Ok(device),
+            // Left armed by an earlier daemon: opened only to be closed in order.
+            (None, Some(path)) => OpenOptions::new().write(true).open(path),
+            (None, None) => return,
+        };
         // The magic character, without which closing leaves it armed.
-        let result = device.write_all(b"V");
-        drop(device);
+        let result = device.and_then(|mut device| device.write_all(b"V"));
+        let result = result.and_then(|()| std::fs::remove_file(&self.marker));
         self.tell.input(Input::WatchdogArmed { armed: false });
         if let Err(error) = result {
             let text = format!("the watchdog cannot be disarmed: {error}");
             self.tell.event(Event::error("watchdog-failed", text));
         }
     }
+}
+
+/// The marker comes first: from the opening on, the kernel counts.
+fn arm(path: &Path, margin: Span, marker: &Path) -> io::Result<File> {
+    let existed = marker.exists();
+    std::fs::write(marker, format!("{}\n", path.display()))?;
+    open(path, margin).inspect_err(|_| {
+        if !existed {
+            let _ = std::fs::remove_file(marker);
+        }
+    })
 }
 
 fn open(path: &Path, margin: Span) -> io::Result<File> {
@@ -122,7 +149,7 @@ mod tests {
         let dir = crate::testing::Dir::new();
         let device = dir.path().join("watchdog");
         let (tell, mut inbox) = Tell::channel();
-        let mut watchdog = Watchdog::new(tell);
+        let mut watchdog = Watchdog::new(tell, dir.path().join("armed"));
         watchdog.configure(device.to_str(), Span::secs(10));
         watchdog.carry_out(WatchdogDuty::Disarm);
         assert!(inbox.try_recv().is_err() && !device.exists());
@@ -135,7 +162,7 @@ mod tests {
         let device = dir.path().join("watchdog");
         std::fs::write(&device, "").expect("write");
         let (tell, mut inbox) = Tell::channel();
-        let mut watchdog = Watchdog::new(tell);
+        let mut watchdog = Watchdog::new(tell, dir.path().join("armed"));
         watchdog.configure(device.to_str(), Span::secs(10));
         for _ in 0..100 {
             watchdog.carry_out(WatchdogDuty::Feed);

@@ -183,15 +183,34 @@ impl<R: Rules> World<R> {
         let boot = machine.boot;
         match duty {
             WatchdogDuty::Feed => {
-                let first = machine.watchdog.is_none();
-                machine.watchdog = Some(self.now + margin);
-                if first {
+                if machine.watchdog.is_none() {
+                    self.trace.line(
+                        self.now,
+                        machine.id.as_str(),
+                        "watchdog",
+                        format_args!("armed"),
+                    );
+                }
+                if machine.watchdog.replace(self.now + margin).is_none() {
                     self.queue.push(self.now + margin, Happening::WatchdogBites { seat, boot });
+                }
+                let daemon = machine.daemon.as_mut();
+                if daemon.is_some_and(|daemon| !std::mem::replace(&mut daemon.watchdog_open, true))
+                {
                     self.give_later(seat, crm_core::Input::WatchdogArmed { armed: true });
                 }
             }
             WatchdogDuty::Disarm => {
+                self.trace.line(
+                    self.now,
+                    machine.id.as_str(),
+                    "watchdog",
+                    format_args!("disarmed"),
+                );
                 machine.watchdog = None;
+                if let Some(daemon) = &mut machine.daemon {
+                    daemon.watchdog_open = false;
+                }
                 self.give_later(seat, crm_core::Input::WatchdogArmed { armed: false });
             }
         }

@@ -286,7 +286,8 @@ pub(crate) fn nothing_is_said_after_a_failed_write<R: Rules>(
     seat: Seat,
     output: &Output,
 ) {
-    if !matches!(output, Output::Halt { .. } | Output::Event(_)) {
+    // A watchdog that is disarmed says nothing to anybody.
+    if !matches!(output, Output::Halt { .. } | Output::Event(_) | Output::Watchdog(_)) {
         let detail = format!("{} after a failed write: {output:?}", world.machines[seat].id);
         world.blame("nothing_is_said_after_a_failed_write", detail);
     }

@@ -46,6 +46,8 @@ pub struct Daemon<R: Rules> {
     pub write_failed: bool,
     /// Told to end.
     pub ending: bool,
+    /// It opened the watchdog.
+    pub watchdog_open: bool,
     /// Inputs that its own duties caused, given after them.
     pub later: VecDeque<Input>,
 }

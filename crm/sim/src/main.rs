@@ -3,7 +3,7 @@
 use clap::Parser;
 use crm_sim::broken::{self, Broken};
 use crm_sim::campaign::{Campaign, Runner, Totals, campaign};
-use crm_sim::layouts::{self, FURTHER, LAYOUTS, Layout};
+use crm_sim::layouts::{self, LAYOUTS, Layout};
 use crm_sim::plan::{PROFILES, Plan, Profile};
 use crm_sim::report;
 use crm_sim::run::Keep;
@@ -19,7 +19,7 @@ struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Only this layout; several with commas. `all` adds those that need a witness or a watchdog.
+    /// Only this layout; several with commas.
     #[arg(long)]
     layout: Option<String>,
     /// Only faults of this profile; otherwise the seed picks one.
@@ -70,7 +70,7 @@ fn work(arguments: &Arguments) -> Result<bool, String> {
         return Ok(true);
     }
     if arguments.list_layouts {
-        for layout in LAYOUTS.iter().chain(FURTHER) {
+        for layout in LAYOUTS {
             println!("{:<16} {}", layout.name, layout.about);
         }
         return Ok(true);
@@ -120,7 +120,6 @@ fn print_figures(arguments: &Arguments, totals: &Totals, took: f64) {
 fn chosen(arguments: &Arguments) -> Result<Vec<Layout>, String> {
     match arguments.layout.as_deref() {
         None => Ok(LAYOUTS.to_vec()),
-        Some("all") => Ok(LAYOUTS.iter().chain(FURTHER).copied().collect()),
         Some(names) => names
             .split(',')
             .map(|name| {

@@ -263,7 +263,9 @@ impl<R: Rules> World<R> {
         };
         let stored = machine.disk.durable().clone();
         let (epoch, stamp) = (stored.epoch, stored.stamp());
+        let left_armed = machine.watchdog.is_some();
         let start = Start {
+            watchdog_left_armed: left_armed,
             id: machine.id.clone(),
             incarnation,
             seed,
@@ -279,6 +281,7 @@ impl<R: Rules> World<R> {
             wakes_at: None,
             write_failed: false,
             ending: false,
+            watchdog_open: false,
             later: std::collections::VecDeque::new(),
         });
         self.trace.note(&[4, seat as u64, self.now, incarnation.0 as u64]);

@@ -57,7 +57,8 @@ impl<R: Rules> Node<R> {
     /// Failures expire, maintenance ends, a leaver that came back has come back.
     pub(super) fn forget_what_expired(&mut self, next: &mut Record, cluster: &Cluster) {
         let now = self.now;
-        let proved = self.proved();
+        let mut proved = self.proved();
+        proved.extend(self.peers.keys().filter(|name| self.is_proved_reset(name)).cloned());
         let back: Vec<NodeId> = next
             .intents
             .leaving

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 impl<R: Rules> Node<R> {
     fn situation_of(&self, name: &NodeId, peer: &Peer<R>, record: &Record) -> NodeSituation {
-        if peer.is_proved_dead() {
+        if peer.is_proved_dead() || self.is_proved_reset(name) {
             return NodeSituation::Gone;
         }
         let fresh = self.now.since(self.started) < self.timing.initdead;
@@ -127,6 +127,7 @@ impl<R: Rules> Node<R> {
         let initdead = (self.started + self.timing.initdead).max(self.now + self.timing.keepalive);
         let awaits = nodes.values().any(|situation| *situation == NodeSituation::Awaited);
         self.plan_again_at(awaits.then_some(initdead));
+        self.plan_again_when_reset(next);
         if let Some(coordinator) = self.coordinating_mut() {
             coordinator.placement = placement;
             for (group, text) in decided {

@@ -23,6 +23,12 @@ impl<R: Rules> Node<R> {
         {
             return Some(format!("whose death is proved (record {})", next.stamp));
         }
+        if self.is_proved_reset(owner) {
+            let bound = self.timing.reset_bound();
+            return Some(format!(
+                "whose lease ended and whose watchdog has reset it by now (silent for more than {bound})"
+            ));
+        }
         let report = if *owner == self.id {
             Some(&self.report)
         } else {

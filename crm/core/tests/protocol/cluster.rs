@@ -167,6 +167,7 @@ impl Lab {
                 stored: machine.disk.clone(),
                 parse,
                 joining: machine.disk.record.is_none(),
+                watchdog_left_armed: false,
             },
         ));
         self.drain(name);
