@@ -48,4 +48,10 @@ caught! {
     i2_starts_out_of_order "starts-out-of-order"
     h24_ban_ignored "ban-ignored"
     i10_history_unbounded "history-unbounded"
+    r13_lease_never_lapses "lease-never-lapses"
+    r13_lease_from_receipt "lease-from-receipt"
+    h8_lease_without_record "lease-without-record"
+    h9_wait_from_silence "wait-from-silence"
+    h16_fed_on_opening "fed-on-opening"
+    h17_fed_while_stopping "fed-while-stopping"
 }
