@@ -16,6 +16,7 @@ use crate::links::{Links, Unconfigured};
 use crate::questions::Questions;
 use crate::store::Writer;
 use crate::systemd::{self, ServiceWatchdog};
+use crate::timer::Timer;
 use crate::timing::mark;
 use crate::watchdog::Watchdog;
 use crate::watches::Watches;
@@ -27,7 +28,6 @@ use crm_core::{Input, Node, Shutdown};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -137,6 +137,7 @@ impl Daemon {
     ) -> Result<(), String> {
         let mut signals =
             Signals::new().map_err(|error| format!("signals cannot be caught: {error}"))?;
+        let mut timer = Timer::new().map_err(|error| format!("no timer: {error}"))?;
         let text = format!("node {} starts, incarnation {}", self.id, self.incarnation);
         self.record(Event::info("started", text));
         systemd::ready("running");
@@ -148,9 +149,9 @@ impl Daemon {
             if self.do_what_is_due()? == Flow::End {
                 return Ok(());
             }
-            let sleep = tokio::time::sleep(self.until_next());
+            timer.arm(self.next_due()).map_err(|error| format!("the timer failed: {error}"))?;
             let flow = tokio::select! {
-                () = sleep => Flow::Go,
+                () = timer.due() => Flow::Go,
                 Some(happening) = inbox.recv() => self.take_batch(happening, &mut inbox)?,
                 () = self.parts.links.readable() => self.take_packets()?,
                 _ = signals.child.recv() => {
@@ -189,18 +190,15 @@ impl Daemon {
         Ok(Flow::Go)
     }
 
-    fn until_next(&self) -> Duration {
-        let now = clock::now();
+    fn next_due(&self) -> Time {
         let deadlines = [
             self.node.deadline(),
             self.service_watchdog.deadline(),
             self.parts.links.deadline(),
             self.questions.deadline(),
             self.ends_by,
-            Some(self.next_sweep),
         ];
-        let next = deadlines.into_iter().flatten().min().unwrap_or(now + SWEEP);
-        Duration::from_micros(next.since(now).as_micros())
+        deadlines.into_iter().flatten().fold(self.next_sweep, Time::min)
     }
 
     fn take_batch(

@@ -30,6 +30,7 @@ mod sys;
 mod systemd;
 #[cfg(test)]
 mod testing;
+mod timer;
 mod timing;
 mod watchdog;
 mod watches;

@@ -4,12 +4,13 @@
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
-/// Lowest real-time priority: above everything ordinary, below everything that asked for more.
-const PRIORITY: i32 = 1;
+/// Above everything ordinary and the own agents, below everything that asked for more.
+const PRIORITY: i32 = 2;
+/// Lowest real-time priority, for the agents built in.
+const AGENTS: i32 = 1;
 
-/// Does what is permitted; returns one line about what was not, for the debug log.
-pub(crate) fn acquire() -> Vec<String> {
-    let mut refused = Vec::new();
+/// Does what is permitted, and returns the agents' priority if it is; what is not is in the debug log.
+pub(crate) fn acquire() -> Option<i32> {
     // Under a limit, MCL_FUTURE would make later allocations fail: all or nothing.
     let unlimited = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY).is_ok()
         || getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == RLIM_INFINITY);
@@ -17,12 +18,13 @@ pub(crate) fn acquire() -> Vec<String> {
     let on_fault = MlockAllFlags::from_bits_retain(nix::libc::MCL_ONFAULT);
     let flags = MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault;
     if !unlimited {
-        refused.push("memory is not locked: RLIMIT_MEMLOCK is limited".to_owned());
+        tracing::debug!("memory is not locked: RLIMIT_MEMLOCK is limited");
     } else if let Err(error) = mlockall(flags) {
-        refused.push(format!("memory is not locked: {error}"));
+        tracing::debug!("memory is not locked: {error}");
     }
-    if let Err(error) = crate::sys::round_robin(PRIORITY) {
-        refused.push(format!("no real-time priority: {error}"));
+    let refused = crate::sys::round_robin(0, PRIORITY).err();
+    if let Some(error) = &refused {
+        tracing::debug!("no real-time priority: {error}");
     }
-    refused
+    refused.is_none().then_some(AGENTS)
 }

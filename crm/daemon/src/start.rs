@@ -43,6 +43,8 @@ struct Checked {
     keys: crm_wire::AuthKeys,
     stored: Stored,
     contact: Option<SocketAddr>,
+    /// Real-time priority of the own agents, where it is wanted and permitted.
+    priority: Option<i32>,
     _lock: Flock<File>,
 }
 
@@ -51,11 +53,9 @@ struct Checked {
 /// # Errors
 /// Why the daemon did not start or had to end; with a hint where there is a way out.
 pub(crate) fn start(options: &Options) -> Result<Option<Shutdown>, String> {
-    let checked = check(options)?;
+    let mut checked = check(options)?;
     if options.realtime {
-        for refused in realtime::acquire() {
-            tracing::debug!("{refused}");
-        }
+        checked.priority = realtime::acquire();
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -90,7 +90,7 @@ fn check(options: &Options) -> Result<Checked, String> {
         None => Stored::new(StoreId(random::bits()?)),
     };
     let incarnation = Incarnation(random::bits()?);
-    Ok(Checked { id, incarnation, keys, stored, contact, _lock: lock })
+    Ok(Checked { id, incarnation, keys, stored, contact, priority: None, _lock: lock })
 }
 
 fn watchdog_marker(options: &Options) -> std::path::PathBuf {
@@ -159,6 +159,7 @@ async fn serve(options: &Options, checked: Checked) -> Result<Option<Shutdown>, 
             .map_err(|error| format!("{}: {error}", options.journal_dir().display()))?,
         cgroups: CgroupParent::find(&format!("crm-{prefix}")),
         awaited,
+        priority: checked.priority,
         run: format!("{:032x}", checked.incarnation.0),
         tell: tell.clone(),
     });

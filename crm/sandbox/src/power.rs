@@ -2,10 +2,11 @@
 //! when none is left. It can be told to be slow, to lose requests, or to fail.
 
 use crate::Keeper;
+use nix::fcntl::OFlag;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -77,10 +78,11 @@ impl Switchboard {
         let path = script(directory);
         let text = format!(
             "#!/bin/sh\n# Ends every process of the node $CRM_FENCE_TARGET.\n\
-             reply={0}/reply.$$.$(cat /proc/sys/kernel/random/uuid)\n\
+             read -r unique </proc/sys/kernel/random/uuid\n\
+             reply={0}/reply.$unique\n\
              mkfifo \"$reply\" || exit 1\n\
              echo \"$CRM_FENCE_TARGET $reply\" >{1}\n\
-             read -r word <\"$reply\"; rm -f \"$reply\"\n\
+             read -r word <\"$reply\"\n\
              [ \"$word\" = off ]\n",
             directory.display(),
             requests.display(),
@@ -137,15 +139,18 @@ fn serve(power: &SharedPower, target: &str, reply: &Path) {
     if mode == FenceMode::Unreported {
         return;
     }
-    // The asker may be dead by now; opening for both directions does not wait for it.
-    if let Ok(mut pipe) = OpenOptions::new().read(true).write(true).open(reply) {
-        let _ = pipe.write_all(format!("{word}\n").as_bytes());
-        // Kept open until the asker has read it and removed the pipe.
-        for _ in 0..200 {
-            if !reply.exists() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
+    // Opened only once the asker reads, who may be dead by now; from then on the name is not needed.
+    for _ in 0..ASKER_PATIENCE_MS {
+        let pipe =
+            OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(reply);
+        if let Ok(mut pipe) = pipe {
+            let _ = pipe.write_all(format!("{word}\n").as_bytes());
+            break;
         }
+        std::thread::sleep(Duration::from_millis(1));
     }
+    let _ = std::fs::remove_file(reply);
 }
+
+/// How long an asker may take until it reads the answer, in milliseconds.
+const ASKER_PATIENCE_MS: u32 = 1000;

@@ -80,14 +80,18 @@ fn find_link<'a>(
     }
 }
 
-/// Interfaces (index, prefix length) whose network holds `ip`, longest first, each once.
-fn networks(ip: IpAddr, now: &Snapshot) -> Vec<(u32, u8)> {
-    let addresses = now
-        .holdings
+/// The interfaces' own addresses in whose network `ip` is. Where there is one, routes do not matter.
+pub(crate) fn networks_of_addresses(ip: IpAddr, holdings: &[Holding]) -> Vec<(u32, u8)> {
+    holdings
         .iter()
         .filter(|held| held.ip != ip && !is_link_local(held.ip) && holds(held.ip, held.prefix, ip))
-        .map(|held| (held.index, held.prefix));
-    let mut found: Vec<(u32, u8)> = addresses.collect();
+        .map(|held| (held.index, held.prefix))
+        .collect()
+}
+
+/// Interfaces (index, prefix length) whose network holds `ip`, longest first, each once.
+fn networks(ip: IpAddr, now: &Snapshot) -> Vec<(u32, u8)> {
+    let mut found = networks_of_addresses(ip, &now.holdings);
     if found.is_empty() {
         found = now
             .routes

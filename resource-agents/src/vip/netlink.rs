@@ -7,10 +7,13 @@ use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
 };
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage, Prop};
+use rtnetlink::packet_route::link::{
+    LinkAttribute, LinkExtentMask, LinkFlags, LinkLayerType, LinkMessage, Prop,
+};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use rtnetlink::{Error, Handle};
 
+use super::decide;
 use crate::contract::{Exit, Failure};
 
 /// One interface.
@@ -104,36 +107,40 @@ impl Netlink {
         let family = if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let failed = |what: &str, error: Error| failure(&format!("cannot list {what}"), &error);
 
-        let links: Vec<LinkMessage> = self
-            .handle
-            .link()
-            .get()
-            .execute()
-            .try_collect()
-            .await
-            .map_err(|e| failed("interfaces", e))?;
+        let mut request = self.handle.link().get();
+        // Nobody here reads the counters, and they are most of the answer.
+        let no_counters = LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]);
+        request.message_mut().attributes.push(no_counters);
+        let links: Vec<LinkMessage> =
+            request.execute().try_collect().await.map_err(|e| failed("interfaces", e))?;
 
         let mut request = self.handle.address().get();
         request.message_mut().header.family = family;
         let addresses: Vec<AddressMessage> =
             request.execute().try_collect().await.map_err(|e| failed("addresses", e))?;
+        let holdings: Vec<Holding> = addresses.iter().filter_map(read_address).collect();
 
-        let mut route = RouteMessage::default();
-        route.header.address_family = family;
+        // There may be a million of them.
+        let routes = if decide::networks_of_addresses(ip, &holdings).is_empty() {
+            self.routes(family).await?
+        } else {
+            Vec::new()
+        };
+        Ok(Snapshot { links: links.iter().map(read_link).collect(), holdings, routes })
+    }
+
+    async fn routes(&self, family: AddressFamily) -> Result<Vec<Route>, Failure> {
+        let mut request = RouteMessage::default();
+        request.header.address_family = family;
         let routes: Vec<RouteMessage> = self
             .handle
             .route()
-            .get(route)
+            .get(request)
             .execute()
             .try_collect()
             .await
-            .map_err(|e| failed("routes", e))?;
-
-        Ok(Snapshot {
-            links: links.iter().map(read_link).collect(),
-            holdings: addresses.iter().filter_map(read_address).collect(),
-            routes: routes.iter().filter_map(read_route).collect(),
-        })
+            .map_err(|error| failure("cannot list routes", &error))?;
+        Ok(routes.iter().filter_map(read_route).collect())
     }
 
     /// Adds the address; fine if it is there already. The kernel's own slow duplicate detection

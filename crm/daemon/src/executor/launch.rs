@@ -40,6 +40,8 @@ pub(crate) struct Launch {
     pub(crate) input: Option<Vec<u8>>,
     pub(crate) token: String,
     pub(crate) cgroup: Option<Cgroup>,
+    /// Real-time priority of the program itself.
+    pub(crate) priority: Option<i32>,
 }
 
 /// A child that runs.
@@ -127,6 +129,7 @@ impl Launch {
             output,
             channel,
             cgroup: self.cgroup.as_ref().map(Cgroup::directory).transpose()?,
+            priority: self.priority,
         };
         let child = spawn.start()?;
         awaited.borrow_mut().insert(child.pid);

@@ -49,6 +49,8 @@ pub(crate) struct Surroundings {
     pub(crate) journal: Journal,
     pub(crate) cgroups: Option<CgroupParent>,
     pub(crate) awaited: Awaited,
+    /// Real-time priority of the agents built in, if this daemon may give one.
+    pub(crate) priority: Option<i32>,
     /// Distinguishes the calls of this run of the daemon from those of every other.
     pub(crate) run: String,
     pub(crate) tell: Tell,
@@ -124,6 +126,9 @@ pub(crate) async fn carry_out(
         input: None,
         token: token.clone(),
         cgroup: cgroup.clone(),
+        // Ours are short and fork nothing that keeps it. On a busy machine an agent that waits for
+        // its turn is an outage; what others do with such a priority is not known.
+        priority: call.own_name.and(surroundings.priority),
     };
     let program = launch.program.display().to_string();
     let mut running = match launch.start(&surroundings.awaited) {

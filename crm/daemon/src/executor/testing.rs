@@ -35,6 +35,7 @@ pub(crate) fn surroundings(dir: &Path) -> (Rc<Surroundings>, UnboundedReceiver<H
         journal: Journal::open(&dir.join("ops")).expect("journal"),
         cgroups: None,
         awaited: Awaited::default(),
+        priority: None,
         run,
         tell,
     };

@@ -118,6 +118,7 @@ impl Request<'_> {
             input: program.input,
             token: token.clone(),
             cgroup,
+            priority: None,
         };
         let mut running = match launch.start(&self.surroundings.awaited) {
             Ok(running) => running,

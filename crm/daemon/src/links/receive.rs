@@ -8,6 +8,7 @@ use crm_core::time::Time;
 use crm_wire::{ClusterId, Opened};
 use std::net::SocketAddr;
 use std::task::Poll;
+use tokio::io::Interest;
 
 /// Datagrams taken from one socket at one go.
 const BATCH: usize = 64;
@@ -19,7 +20,7 @@ impl Links {
     pub(crate) async fn readable(&self) {
         std::future::poll_fn(|context| {
             let mut sockets = self.links.iter().filter_map(|link| link.socket());
-            match sockets.any(|socket| socket.poll_recv_ready(context).is_ready()) {
+            match sockets.any(|socket| socket.poll_read_ready(context).is_ready()) {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
             }
@@ -36,7 +37,9 @@ impl Links {
             while left > 0 {
                 let Some(link) = self.links.get_mut(number) else { break };
                 let Some(socket) = link.socket() else { break };
-                let (length, from) = match socket.try_recv_from(&mut buffer) {
+                let (length, from) = match socket
+                    .try_io(Interest::READABLE, |socket| socket.recv_from(&mut buffer))
+                {
                     Ok(received) => received,
                     Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                     Err(_) => {

@@ -5,7 +5,6 @@ use crm_core::Destination;
 use crm_core::event::Event;
 use crm_core::id::LinkId;
 use crm_core::packet::Packet;
-use socket2::SockRef;
 use std::net::SocketAddr;
 
 impl Links {
@@ -41,8 +40,7 @@ impl Links {
         let Some(link) = self.links.get_mut(usize::from(link.0)) else { return };
         for datagram in datagrams {
             let Some(socket) = link.socket() else { return };
-            // The kernel is asked itself: the runtime may not know yet that it may write.
-            match SockRef::from(socket).send_to(datagram, &to.into()) {
+            match socket.get_ref().send_to(datagram, to) {
                 Ok(_) => link.datagrams_out += 1,
                 // Refused, unreachable, buffer full: the core sends again what matters.
                 Err(_) => link.errors += 1,

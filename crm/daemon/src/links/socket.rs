@@ -4,8 +4,9 @@ use crm_api::LinkCounters;
 use crm_core::event::Event;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::SocketAddr;
-use tokio::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Room for bursts while the loop is busy, in bytes; the kernel may grant less.
 const RECEIVE_BYTES: usize = 1024 * 1024;
@@ -17,7 +18,7 @@ const TRAFFIC_CLASS: u32 = 0xc0;
 #[derive(Debug)]
 pub(super) struct Link {
     wanted: Result<SocketAddr, String>,
-    socket: Option<UdpSocket>,
+    socket: Option<AsyncFd<UdpSocket>>,
     problem: Option<String>,
     pub(super) datagrams_in: u64,
     pub(super) datagrams_out: u64,
@@ -34,7 +35,7 @@ impl Link {
         &self.wanted
     }
 
-    pub(super) fn socket(&self) -> Option<&UdpSocket> {
+    pub(super) fn socket(&self) -> Option<&AsyncFd<UdpSocket>> {
         self.socket.as_ref()
     }
 
@@ -88,7 +89,7 @@ impl Link {
     }
 }
 
-fn open(address: SocketAddr) -> io::Result<UdpSocket> {
+fn open(address: SocketAddr) -> io::Result<AsyncFd<UdpSocket>> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -102,5 +103,6 @@ fn open(address: SocketAddr) -> io::Result<UdpSocket> {
     let _ = socket.set_send_buffer_size(SEND_BYTES);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    UdpSocket::from_std(socket.into())
+    // Only what comes in wakes the loop: tokio's own socket would wake it after each packet sent.
+    crate::sys::register(socket.into(), Interest::READABLE)
 }

@@ -36,7 +36,7 @@ fn links(name: &str, address: &str, key: u8, contact: Option<SocketAddr>) -> Lin
 }
 
 fn address_of(links: &Links) -> SocketAddr {
-    links.links[0].socket().expect("bound").local_addr().expect("address")
+    links.links[0].socket().expect("bound").get_ref().local_addr().expect("address")
 }
 
 async fn arrival(links: &Links) {

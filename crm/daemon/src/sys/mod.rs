@@ -41,12 +41,13 @@ pub(crate) fn pidfd_kill(pidfd: &OwnedFd) -> io::Result<()> {
     })
 }
 
-/// Round-robin real-time scheduling for this thread; children start without it.
-pub(crate) fn round_robin(priority: i32) -> io::Result<()> {
+/// Round-robin real-time scheduling for a process of one thread, or for this thread (0); what it
+/// forks starts without it.
+pub(crate) fn round_robin(pid: i32, priority: i32) -> io::Result<()> {
     let parameters = libc::sched_param { sched_priority: priority };
-    // SAFETY: the structure is valid for the call; 0 is the calling thread.
+    // SAFETY: the structure is valid for the call.
     raw(i64::from(unsafe {
-        libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &parameters)
+        libc::sched_setscheduler(pid, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &parameters)
     }))
 }
 
@@ -65,6 +66,7 @@ pub(crate) trait Steady: AsRawFd {}
 impl Steady for OwnedFd {}
 impl Steady for File {}
 impl Steady for socket2::Socket {}
+impl Steady for std::net::UdpSocket {}
 
 /// Makes a descriptor known to the event loop.
 pub(crate) fn register<T: Steady>(inner: T, interest: Interest) -> io::Result<AsyncFd<T>> {

@@ -36,6 +36,7 @@ impl Echo {
         let stop = Arc::new(AtomicBool::new(false));
         let (kept, stopped) = (answers.clone(), stop.clone());
         let thread = std::thread::spawn(move || {
+            crate::urgent::this_thread();
             let network = File::open(format!("/proc/{pid}/ns/net")).expect("the client's network");
             setns(network, CloneFlags::CLONE_NEWNET).expect("to enter the client's network");
             let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");

@@ -15,6 +15,7 @@ mod simulation;
 mod table;
 mod takeover;
 mod timeline;
+mod urgent;
 mod watch;
 
 use table::Table;

@@ -56,8 +56,10 @@ pub(crate) fn server() -> PathBuf {
 
 /// A server on a node that crm knows nothing of: it answers where the address is.
 pub(crate) fn serve(lab: &Laboratory, node: &str) -> Server {
-    let mut command = lab.node(node).command(&server().display().to_string());
-    Server(command.arg(format!("0.0.0.0:{PORT}")).spawn().expect("lab-web"))
+    // It is a part of the instrument, as the clients are: it must not wait for a processor.
+    let mut command = lab.node(node).command("chrt");
+    command.args(["--rr", "3"]).arg(server()).arg(format!("0.0.0.0:{PORT}"));
+    Server(command.spawn().expect("chrt (util-linux) and lab-web"))
 }
 
 /// Ends with its owner, at the latest with its node.

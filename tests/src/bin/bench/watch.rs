@@ -89,7 +89,10 @@ impl Watch {
     fn start(work: impl FnOnce(&AtomicBool, &Mutex<Vec<Change>>) + Send + 'static) -> Watch {
         let (changes, stop): (Arc<Mutex<Vec<Change>>>, Arc<AtomicBool>) = Default::default();
         let (kept, stopped) = (changes.clone(), stop.clone());
-        let thread = std::thread::spawn(move || work(&stopped, &kept));
+        let thread = std::thread::spawn(move || {
+            crate::urgent::this_thread();
+            work(&stopped, &kept);
+        });
         Watch { changes, stop, thread: Some(thread) }
     }
 
