@@ -7,12 +7,14 @@
 //!   [`answers`] (`drbdadm role|cstate|dstate`).
 //! - [`eligibility`] says whether a node may become Primary, and why not.
 //! - [`refusal`] turns exit codes and messages of the tools into reasons and hints.
-//! - [`generation`] tells which of two copies is newer, or whether they have parted.
+//! - [`generation`] and [`split_brain`] recognise histories that have parted.
+//! - [`conf`] reads `drbd.conf` and `.res` files, finds what breaks promises in them, and writes them.
 //!
 //! A word that is not known stays a word that is not known ([`state::Disk::Unknown`] and its
 //! siblings); nothing is ever promoted on one.
 
 pub mod answers;
+pub mod conf;
 pub mod eligibility;
 pub mod events;
 pub mod generation;
@@ -20,6 +22,7 @@ pub mod json;
 pub mod proc_drbd;
 pub mod refusal;
 pub mod resync;
+pub mod split_brain;
 pub mod state;
 pub mod status;
 pub mod tracker;
