@@ -30,6 +30,11 @@ impl Channel {
         self.send(&Line::Progress(text));
     }
 
+    /// A fact about the resource.
+    pub(crate) fn attribute(&self, name: &str, value: impl Display) {
+        self.send(&Line::Attribute { name: name.to_owned(), value: value.to_string() });
+    }
+
     pub(crate) fn watch(&self, watch: Watch) {
         self.send(&Line::Watch(watch));
     }

@@ -5,10 +5,12 @@
 //!   command line read it.
 //! - [`contract`] is what every agent obeys: actions, exit codes, parameters, descriptor 3.
 //! - [`conformance`] runs an agent (ours, OCF, anybody's) through that contract.
+//! - [`drbd`] asks DRBD's tools on this machine.
 //! - [`ocf`] reads the meta-data of OCF agents into the same type.
 
 pub mod conformance;
 pub mod contract;
+pub mod drbd;
 pub mod metadata;
 pub mod ocf;
 

@@ -7,10 +7,10 @@ use std::path::Path;
 use crate::channel::Channel;
 use crate::contract::{Action, Call, Context, Exit, Failure, Outcome, Parameters};
 use crate::metadata::MetaData;
-use crate::{filesystem, process, syscall, vip};
+use crate::{drbd, filesystem, process, syscall, vip};
 
 /// The names of the built-in agents.
-pub const BUILTIN: &[&str] = &["filesystem", "process", "vip"];
+pub const BUILTIN: &[&str] = &["drbd", "filesystem", "process", "vip"];
 
 /// Is there a built-in agent of this name?
 pub fn is_builtin(name: &str) -> bool {
@@ -20,6 +20,7 @@ pub fn is_builtin(name: &str) -> bool {
 /// What a built-in agent says about itself.
 pub fn meta_data(name: &str) -> Option<MetaData> {
     match name {
+        "drbd" => Some(drbd::meta_data()),
         "filesystem" => Some(filesystem::meta_data()),
         "process" => Some(process::meta_data()),
         "vip" => Some(vip::meta_data()),
@@ -29,6 +30,7 @@ pub fn meta_data(name: &str) -> Option<MetaData> {
 
 fn run(name: &str, call: &Call) -> Outcome {
     match name {
+        "drbd" => drbd::run(call),
         "filesystem" => filesystem::run(call),
         "process" => process::run(call),
         "vip" => vip::run(call),

@@ -49,9 +49,9 @@ pub const OWN_AGENTS: &[OwnAgent] = &[
     },
     OwnAgent {
         name: "drbd",
-        primary: Some("resource"),
-        required: &["resource"],
-        exclusive: &["resource"],
+        primary: Some("drbd_resource"),
+        required: &["drbd_resource"],
+        exclusive: &["drbd_resource"],
         observe_everywhere: true,
         ..PLAIN
     },

@@ -60,7 +60,7 @@ fn the_example_of_the_design_reads_into_the_model() {
     assert_eq!((group.restart.count, group.restart.window), (1, Span::secs(300)));
     let ids: Vec<&str> = group.resources.iter().map(|r| r.id.as_str()).collect();
     assert_eq!(ids, ["drbd", "filesystem", "mysql", "vip", "vip-2", "nginx", "docker", "oracle1"]);
-    assert_eq!(group.resources[0].params["resource"], "r0");
+    assert_eq!(group.resources[0].params["drbd_resource"], "r0");
     assert!(group.resources[0].observe_everywhere && !group.resources[0].stateless);
     assert_eq!(group.resources[2].timeouts.start, Span::secs(120));
     assert_eq!(group.resources[2].timeouts.stop, Span::secs(60));

@@ -78,7 +78,7 @@ fn the_delay_in_a_tie_is_longer_than_the_slowest_node_takes() {
 #[test]
 fn hb13_a_volume_without_a_name_is_refused() {
     let found = errors(&format!("{NODES}fencing: none\ngroups: {{g: {{resources: [drbd]}}}}\n"));
-    assert_eq!(found, ["`drbd` needs `resource`"]);
+    assert_eq!(found, ["`drbd` needs `drbd_resource`"]);
 }
 
 #[test]

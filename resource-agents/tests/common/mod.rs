@@ -133,6 +133,7 @@ pub struct Resource {
     state: PathBuf,
     timeout: Duration,
     within: PathBuf,
+    search_path: Option<String>,
 }
 
 impl Resource {
@@ -146,7 +147,14 @@ impl Resource {
             state: directory.join("state"),
             timeout: Duration::from_secs(20),
             within: PathBuf::from("/"),
+            search_path: None,
         }
+    }
+
+    /// The directories in which the agent looks for programs.
+    pub fn search_path(mut self, path: &str) -> Resource {
+        self.search_path = Some(path.to_owned());
+        self
     }
 
     pub fn timeout(mut self, timeout: Duration) -> Resource {
@@ -168,11 +176,11 @@ impl Resource {
     /// Runs one action with descriptor 3 open.
     pub fn run(&self, action: &str) -> Answer {
         let (mut reader, writer) = std::io::pipe().expect("pipe");
-        let mut command = Command::new("/bin/sh");
-        // The shell moves the pipe to descriptor 3; 9 is one that somebody forgot to close.
+        let mut command = Command::new("/bin/bash");
+        // The shell, which must know numbers above 9, moves the pipe to descriptor 3; 9 is one that somebody forgot to close.
         let number = std::os::fd::AsRawFd::as_raw_fd(&writer);
         command
-            .arg0("sh")
+            .arg0("bash")
             .args(["-c", &format!("exec 3>&{number} {number}>&- 9</dev/zero; exec \"$0\" \"$@\"")])
             .arg(env!("CARGO_BIN_EXE_crm-agent"))
             .args([self.agent, action])
@@ -185,6 +193,9 @@ impl Resource {
             .stdin(Stdio::null());
         for (name, value) in &self.parameters {
             command.env(format!("CRM_{}", name.to_uppercase()), value);
+        }
+        if let Some(path) = &self.search_path {
+            command.env("PATH", path);
         }
         nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))
             .expect("inherit");
