@@ -348,6 +348,9 @@ impl<R: Rules> Node<R> {
             return;
         }
         coordinator.dirty = false;
+        if self.gives_way() {
+            return;
+        }
         self.fence_who_must_be();
         self.plan();
     }

@@ -3,7 +3,7 @@
 use crate::commands::Origin;
 use crate::event::Event;
 use crate::id::{Epoch, FenceId, Incarnation, NodeId};
-use crate::model::Fencing;
+use crate::model::{Fencing, WITNESS};
 use crate::node::Node;
 use crate::operator::Outcome;
 use crate::peer::{Proof, ProofBy};
@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Between two tries of the same node, at first and at most.
 const RETRY_FIRST: Span = Span::secs(1);
 const RETRY_MOST: Span = Span::secs(30);
+/// A coordinator that gave way in vain tries it again after this.
+const GIVES_WAY_AGAIN: Span = Span::secs(60);
 
 /// Why a node is to be fenced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +36,13 @@ pub(crate) enum Why {
 pub(crate) struct Fences {
     open: BTreeMap<NodeId, Request>,
     next: u64,
-    /// When each failed target may be tried again, and how long the last wait was.
+    /// When each failed target may be tried again, and how long the last wait was. Kept while a
+    /// try is open, so that the next wait is longer.
     waiting: BTreeMap<NodeId, (Time, Span)>,
     /// What the last try of each node said, for the status.
     pub(crate) last: BTreeMap<NodeId, String>,
+    /// When this node last gave the lead away to be fenced.
+    gave_way: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -95,7 +100,9 @@ impl<R: Rules> Node<R> {
             device,
             until: self.now + spec.timeout + Span::secs(5),
         };
-        self.fences.waiting.remove(target);
+        // Said at the first try; the log repeats neither the tries nor the failures (I10).
+        let first = device == 0 && !self.fences.waiting.contains_key(target);
+        let by_operator = matches!(why, Why::Operator(_));
         self.fences.open.insert(target.clone(), request);
         let reason = match why {
             Why::Tie => "it is silent and its vote is needed to decide",
@@ -103,13 +110,15 @@ impl<R: Rules> Node<R> {
             Why::StopFailed => "a stop failed there, so what it ran may still run",
             Why::Operator(_) => "an operator asked for it",
         };
-        self.event(
-            Event::warning(
-                "fencing",
-                format!("asking {} to fence node {target}: {reason}", spec.agent),
-            )
-            .node(target),
-        );
+        if first || by_operator {
+            self.event(
+                Event::warning(
+                    "fencing",
+                    format!("asking {} to fence node {target}: {reason}", spec.agent),
+                )
+                .node(target),
+            );
+        }
         self.push(Output::Fence {
             request: id,
             target: target.clone(),
@@ -145,6 +154,7 @@ impl<R: Rules> Node<R> {
                     self.fence_failed(&target, request, reason);
                     return;
                 }
+                self.fences.waiting.remove(&target);
                 self.fences.last.insert(target.clone(), "proved dead".to_owned());
                 self.event(
                     Event::warning("fenced", format!("node {target} is proved dead by its device"))
@@ -243,6 +253,18 @@ impl<R: Rules> Node<R> {
         let mut present: BTreeSet<NodeId> =
             self.peers.iter().filter(|(_, p)| p.alive).map(|(name, _)| name.clone()).collect();
         present.insert(self.id.clone());
+        // A node that is cut off loses all the others at nearly the same moment, and its lease still
+        // holds: only with a deciding set heard lately is it the others who are lost (H30).
+        let lately: BTreeSet<NodeId> = self
+            .peers
+            .iter()
+            .filter(|(_, p)| p.heard.is_some_and(|at| self.now.since(at) <= self.timing.warntime))
+            .map(|(name, _)| name.clone())
+            .chain([self.id.clone()])
+            .collect();
+        let surrounded = weigh::<R>(record, &lately, &self.proved(), self.tie_authority())
+            == Weight::Decisive
+            || !R::holds(Rule::FenceNeedsCompany);
         let tied = match weigh::<R>(record, &present, &self.proved(), self.tie_authority()) {
             Weight::Tie(missing) if self.tie_authority() && !record.intents.cluster_stopped => {
                 missing
@@ -275,7 +297,10 @@ impl<R: Rules> Node<R> {
             };
             let delay = if tied.contains(name) { self.tie_delay(&tied) } else { Span::ZERO };
             let at = lost_at + delay;
-            if self.now < at {
+            if !surrounded && !tied.contains(name) {
+                let soon = self.now + self.timing.keepalive;
+                look_again = Some(look_again.map_or(soon, |other| other.min(soon)));
+            } else if self.now < at {
                 look_again = Some(look_again.map_or(at, |other| other.min(at)));
             } else if tied.contains(name) {
                 wanted.push((name.clone(), Why::Tie));
@@ -287,6 +312,42 @@ impl<R: Rules> Node<R> {
             self.want_fence(&name, why);
         }
         self.plan_again_at(look_again);
+    }
+
+    /// R21 on the coordinator itself: a stop failed here and a device could end this machine, but
+    /// nobody fences himself. Another voter is to lead, and to do it.
+    pub(crate) fn gives_way(&mut self) -> bool {
+        let (Some(record), Some(cluster)) = (self.record(), self.config.as_ref()) else {
+            return false;
+        };
+        let failed = record.failures.iter().any(|(group, nodes)| {
+            nodes.get(&self.id).is_some_and(|failures| failures.stop_failed)
+                && record.owner(group) == Some(&self.id)
+        });
+        let again = self.fences.gave_way.is_none_or(|at| self.now.since(at) >= GIVES_WAY_AGAIN);
+        if !failed
+            || !again
+            || !cluster.has_device(&self.id)
+            || record.intents.maintenance.is_some()
+        {
+            return false;
+        }
+        let other = record.voters.keys().any(|voter| {
+            cluster.is_voter(voter)
+                && voter.as_str() != WITNESS
+                && self.peers.get(voter).is_some_and(|peer| {
+                    peer.alive
+                        && !peer.forked
+                        && peer.heartbeat.as_ref().is_some_and(|beat| beat.stamp == self.stamp())
+                })
+        });
+        if !other {
+            return false;
+        }
+        self.fences.gave_way = Some(self.now);
+        self.step_down("a stop failed here, and another node must lead to fence this one");
+        self.stand_at = Some(self.now + self.timing.deadtime * 3 + self.timing.election * 4);
+        true
     }
 
     pub(crate) fn plan_again_at(&mut self, at: Option<Time>) {

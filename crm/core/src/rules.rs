@@ -23,6 +23,8 @@ pub enum Rule {
     TieNeedsAuthority,
     /// R6: a tie is decided only after the fence succeeded.
     FenceIsAwaited,
+    /// H30: a coordinator fences for a loss only while a deciding set of voters is heard.
+    FenceNeedsCompany,
     /// H7/R7: a tie winner empties the grants of those it fenced in its first record.
     TieEmptiesGrants,
     /// H7/R12: a proof is spent when authority goes to a newer incarnation.

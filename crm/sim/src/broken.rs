@@ -359,5 +359,14 @@ pub fn all() -> Vec<Broken> {
             2000,
             &["a_group_runs_on_at_most_one_node"],
         ),
+        row(
+            "fences-alone",
+            FenceNeedsCompany,
+            "trio",
+            None,
+            0,
+            2000,
+            &["a_minority_fences_nobody"],
+        ),
     ]
 }

@@ -41,6 +41,7 @@ impl<R: Rules> World<R> {
             Output::Fence { request, target, device } => {
                 let Some(target) = self.seat_of(&target) else { return };
                 self.figures.fences += 1;
+                invariants::a_minority_fences_nobody(self, seat, target);
                 let run = self.machines[seat].run;
                 let (order, course) = self.devices.take(
                     self.now,

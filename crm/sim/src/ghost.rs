@@ -51,6 +51,8 @@ pub struct Ghost {
     /// Packets that reached a daemon, by seat and run: sender's incarnation and number. Kept only
     /// where an attacker replays some.
     pub delivered: BTreeMap<(Seat, u32), BTreeSet<(Incarnation, u64)>>,
+    /// When a packet last reached a machine from another one, which knew of its present run.
+    pub heard: BTreeMap<(Seat, Seat), Micros>,
     pub beliefs: BTreeMap<(Seat, GroupId, ResourceId), Belief>,
     /// Starts of each group, by time: for ping-pong.
     pub starts: BTreeMap<GroupId, Vec<Micros>>,

@@ -149,7 +149,7 @@ impl<R: Rules> World<R> {
         }
         observe::arrival(self, seat, &input);
         if let Input::Packet { packet, .. } = &input {
-            observe::delivery(self, seat, packet);
+            observe::delivery(self, seat, datagram.from, packet);
         }
         self.give(seat, input);
     }

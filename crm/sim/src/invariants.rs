@@ -2,6 +2,7 @@
 //! what nodes say and do, never at what a node believes. [`crate::observe`] calls those that
 //! belong to one moment; [`check`] runs after every event.
 
+use crate::faults::Wish;
 use crate::ghost::Belief;
 use crate::queue::{Datagram, Seat};
 use crate::world::World;
@@ -232,6 +233,29 @@ pub(crate) fn one_coordinator_per_epoch<R: Rules>(
     }
     while world.ghost.coordinators.len() > 200 {
         world.ghost.coordinators.pop_first();
+    }
+}
+
+/// H30: who is cut off from a majority of three or more does not end the healthy side's machines.
+pub(crate) fn a_minority_fences_nobody<R: Rules>(world: &mut World<R>, by: Seat, target: Seat) {
+    let all = world.machines.len();
+    let asked = world.plan.acts.iter().any(|act| matches!(act.wish, Wish::Fence { .. }));
+    // The operator's word may come at any time, and half of an even number is a tie.
+    if all < 3 || asked {
+        return;
+    }
+    let lately = world.cluster.timing.deadtime.as_micros();
+    let near = (0..all).filter(|other| {
+        let heard = world.ghost.heard.get(&(by, *other));
+        *other == by || heard.is_some_and(|at| world.now.saturating_sub(*at) < lately * 3 / 4)
+    });
+    let near = near.count();
+    if near * 2 < all {
+        let detail = format!(
+            "{} asks to fence {} while it hears {} of {all} machines, itself included",
+            world.machines[by].id, world.machines[target].id, near
+        );
+        world.blame("a_minority_fences_nobody", detail);
     }
 }
 

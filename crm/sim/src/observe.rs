@@ -175,12 +175,13 @@ pub(crate) fn came_before<R: Rules>(world: &World<R>, seat: Seat, input: &Input)
 }
 
 /// A genuine packet reaches a daemon.
-pub(crate) fn delivery<R: Rules>(world: &mut World<R>, seat: Seat, packet: &Packet) {
+pub(crate) fn delivery<R: Rules>(world: &mut World<R>, seat: Seat, from: Seat, packet: &Packet) {
     let machine = &world.machines[seat];
     let Some(daemon) = &machine.daemon else { return };
     if packet.echo != Some(daemon.incarnation) {
         return;
     }
+    world.ghost.heard.insert((seat, from), world.now);
     let stamp = match &packet.message {
         Message::Committed { stamp, .. } => Some(*stamp),
         Message::Heartbeat(beat) => beat.leading.as_ref().and_then(|leading| leading.committed),

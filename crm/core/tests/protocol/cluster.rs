@@ -83,6 +83,8 @@ pub(crate) struct Machine {
     pub(crate) node: Option<Node>,
     pub(crate) disk: Stored,
     pub(crate) running: BTreeSet<String>,
+    /// Until it boots: every stop here fails.
+    pub(crate) stops_fail: bool,
     runs: u128,
     writes: VecDeque<(Time, WriteId, Stored)>,
     counter: u64,
@@ -96,6 +98,7 @@ pub(crate) struct Lab {
     flight: VecDeque<(Time, NodeId, NodeId, Input)>,
     ops: VecDeque<(Time, NodeId, Operation)>,
     fences: VecDeque<(Time, NodeId, NodeId, crm_core::id::FenceId)>,
+    pub(crate) fence_takes: Span,
     pub(crate) log: Vec<String>,
     pub(crate) replies: Vec<(NodeId, u64, crm_core::operator::Outcome)>,
     pub(crate) fenced: Vec<NodeId>,
@@ -128,6 +131,7 @@ impl Lab {
             flight: VecDeque::new(),
             ops: VecDeque::new(),
             fences: VecDeque::new(),
+            fence_takes: Span::millis(30),
             log: vec![],
             replies: vec![],
             fenced: vec![],
@@ -141,6 +145,7 @@ impl Lab {
                     node: None,
                     disk,
                     running: BTreeSet::new(),
+                    stops_fail: false,
                     runs: 0,
                     writes: VecDeque::new(),
                     counter: 0,
@@ -157,6 +162,7 @@ impl Lab {
         let rank = self.machines.keys().position(|n| n == name).unwrap_or(0) as u128;
         let Some(machine) = self.machines.get_mut(name) else { return };
         machine.runs += 1;
+        machine.stops_fail = false;
         machine.incarnation = Incarnation((machine.runs << 100) | (rank + 1));
         machine.node = Some(Node::new(
             now,
@@ -207,7 +213,7 @@ impl Lab {
                 }
                 Output::Run(op) => self.ops.push_back((now + Span::millis(20), name.clone(), *op)),
                 Output::Fence { request, target, .. } => {
-                    self.fences.push_back((now + Span::millis(30), name.clone(), target, request));
+                    self.fences.push_back((now + self.fence_takes, name.clone(), target, request));
                 }
                 Output::Event(event) => self.log.push(format!("{} {name} {event}", self.now)),
                 Output::Reply { request, outcome } => {
@@ -300,6 +306,7 @@ impl Lab {
                         machine.running.insert(key);
                         OpOutcome::Done
                     }
+                    Action::Stop if machine.stops_fail => OpOutcome::Failed { code: 1 },
                     Action::Stop => {
                         machine.running.remove(&key);
                         OpOutcome::Done

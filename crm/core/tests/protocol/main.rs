@@ -86,6 +86,31 @@ mod groups {
         lab.handle(&node.into(), Input::Operator { request: RequestId(number), command });
     }
 
+    #[test]
+    fn r21_a_coordinator_whose_stop_failed_gives_way_and_is_fenced() {
+        let mut lab = Lab::new("device a b | one@b,a");
+        lab.run(Span::secs(4));
+        assert_eq!(one(&lab, "one"), "b");
+        assert_eq!(lab.coordinators(), ["b".to_owned()].into());
+        lab.machines.get_mut(&"b".into()).expect("a machine").stops_fail = true;
+        ask(&mut lab, "a", 1, Command::Migrate { group: "one".into(), to: Some("a".into()) });
+        lab.run(Span::secs(15));
+        assert_eq!(lab.fenced, ["b".into()], "{:#?}", lab.log);
+        assert_eq!(one(&lab, "one"), "a", "{:#?}", lab.log);
+    }
+
+    #[test]
+    fn h30_a_coordinator_that_is_cut_off_shoots_nobody_before_its_lease_ends() {
+        let mut lab = Lab::new("device a b c | one@a two@b three@c");
+        lab.fence_takes = Span::millis(1);
+        lab.run(Span::secs(4));
+        assert_eq!(lab.coordinators(), ["b".to_owned()].into());
+        lab.cut("b", "a");
+        lab.cut("b", "c");
+        lab.run(Span::secs(10));
+        assert_eq!(lab.fenced, ["b".into()], "{:#?}", lab.log);
+    }
+
     fn one(lab: &Lab, group: &str) -> String {
         let holders = lab.holders(group);
         assert!(holders.len() <= 1, "I1: {group} on {holders:?}\n{:#?}", lab.log);
