@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Change(Change),
     /// List, describe and test agents
     Agents(Agents),
+    /// Look at DRBD on this node, check its configuration, write one
+    Drbd(Drbd),
     /// Show a cluster failing over, here, without root
     Demo(Demo),
     /// Print man page, completions
@@ -302,6 +304,51 @@ pub(crate) enum AgentsCommand {
         params: Vec<String>,
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Drbd {
+    #[command(subcommand)]
+    pub(crate) command: DrbdCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DrbdCommand {
+    /// Roles, copies, resyncs, and whether this node could serve
+    Status {
+        resource: Option<String>,
+        /// What `drbdadm get-gi RESOURCE` printed on the other node: proves or rules out a split brain
+        #[arg(long, value_name = "IDENTIFIERS", requires = "resource")]
+        other: Option<String>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Find what breaks promises in drbd.conf and the files that it includes
+    Check {
+        #[arg(value_name = "FILE", default_value = "/etc/drbd.conf")]
+        file: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a resource file for two nodes; for both-HA, one for each resource
+    Config {
+        /// Name of the resource
+        resource: String,
+        /// NAME=ADDRESS:DISK, such as alpha=10.0.0.1:/dev/sda7, once for each of the two nodes
+        #[arg(long, required = true, value_name = "NODE")]
+        node: Vec<String>,
+        /// Number of the device: /dev/drbdN
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        minor: u32,
+        /// TCP port; each resource needs its own [default: 7788 and the number of the device]
+        #[arg(long, value_name = "PORT")]
+        port: Option<u16>,
+        /// Version of the kernel module
+        #[arg(long, default_value = "8", value_parser = ["8", "9"])]
+        module: String,
     },
 }
 

@@ -55,6 +55,7 @@ fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
         Command::Events(events) => command::events::run(&place, &events, output),
         Command::Change(change) => command::change::run(&place, change, output),
         Command::Agents(agents) => command::agents::run(agents, output),
+        Command::Drbd(drbd) => command::drbd::run(&place, drbd, output),
         Command::Demo(demo) => command::demo::run(demo, output),
         Command::Generate(generate) => command::generate::run(generate, output),
     }

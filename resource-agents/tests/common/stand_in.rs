@@ -83,6 +83,13 @@ impl StandIn {
         self
     }
 
+    /// `drbdadm VERB` answers as it was recorded in a state.
+    pub fn answers(self, verb: &str, state: &str) -> StandIn {
+        let (output, code) = answer(state, &format!("drbdadm {verb}"));
+        self.on(verb, &format!("cat <<'END'\n{output}END\nexit {code}\n"));
+        self
+    }
+
     /// All calls, one a line.
     pub fn calls(&self) -> Vec<String> {
         let text = fs::read_to_string(self.directory.join("calls")).unwrap_or_default();
@@ -113,7 +120,9 @@ pub fn refusal(verb: &str, recorded: &str) -> String {
 }
 
 fn fixture(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../drbd/tests/fixtures/8.4").join(name);
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = manifest.ancestors().find(|path| path.join("drbd/tests/fixtures").is_dir());
+    let path = root.expect("the workspace").join("drbd/tests/fixtures/8.4").join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod change;
 pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod drbd;
 pub(crate) mod events;
 pub(crate) mod generate;
 pub(crate) mod init;

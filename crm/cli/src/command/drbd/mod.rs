@@ -1,0 +1,23 @@
+//! `crm drbd`: DRBD on this node, without the daemon.
+
+mod check;
+mod config;
+mod status;
+
+use crate::args::{Drbd, DrbdCommand, Place};
+use crate::output::{Failure, Output};
+use crm_api::Exit;
+
+pub(crate) fn run(place: &Place, args: Drbd, output: &mut Output) -> Result<Exit, Failure> {
+    match args.command {
+        DrbdCommand::Status { resource, other, json } => {
+            status::run(resource.as_deref(), other.as_deref(), json, output)
+        }
+        DrbdCommand::Check { file, json } => check::run(place, &file, json, output),
+        DrbdCommand::Config { resource, node, minor, port, module } => {
+            let era =
+                if module == "9" { crm_drbd::conf::Era::Nine } else { crm_drbd::conf::Era::Eight };
+            config::run(resource, &node, minor, port, era, output)
+        }
+    }
+}
