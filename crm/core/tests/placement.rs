@@ -31,6 +31,8 @@ struct World {
     phases: BTreeMap<GroupId, GroupPhase>,
     eligible: BTreeMap<GroupId, BTreeMap<NodeId, Eligibility>>,
     roles: BTreeMap<ServiceId, BTreeMap<NodeId, String>>,
+    /// The case says `fencing none`.
+    unfenced: bool,
 }
 
 impl World {
@@ -69,6 +71,7 @@ impl World {
                 "stopped" => drop(world.intents.stopped.insert(words[1].into())),
                 "pin" => drop(world.intents.pins.insert(words[1].into(), words[2].into())),
                 "maintenance" => world.intents.maintenance = Some(Maintenance { lasts: None }),
+                "fencing" => world.unfenced = words[1] == "none",
                 "cluster-stopped" => world.intents.cluster_stopped = true,
                 other => panic!("unknown word {other} in: {line}"),
             }
@@ -117,7 +120,9 @@ impl World {
                 "avoids" => group.avoids = groups(),
                 "after" => group.starts_after = groups(),
                 "priority" => group.priority = value.parse().expect("a number"),
-                "observed" => group.resources.push(observed()),
+                "observed" => group.resources.push(resource(true, false)),
+                "stateless" => group.resources.push(resource(false, true)),
+                "unsafe" => group.unsafe_failover = true,
                 "follow" => {
                     let (service, role) = value.split_once('/').expect("SERVICE/ROLE");
                     group.follow = Some(Follow {
@@ -133,6 +138,9 @@ impl World {
                 }
                 other => panic!("unknown option {other}"),
             }
+        }
+        if group.resources.is_empty() {
+            group.resources.push(resource(false, false));
         }
         self.groups.push(group);
     }
@@ -163,7 +171,11 @@ impl World {
             nodes: self.nodes.clone(),
             witness: None,
             timing: Timing::default(),
-            fencing: Fencing::None,
+            fencing: if self.unfenced {
+                Fencing::None
+            } else {
+                Fencing::Devices { devices: BTreeMap::new(), delay: Span::ZERO }
+            },
             tiebreak_ping: None,
             groups: self.groups.clone(),
             services: vec![],
@@ -202,17 +214,17 @@ impl World {
     }
 }
 
-fn observed() -> Resource {
+fn resource(observe_everywhere: bool, stateless: bool) -> Resource {
     Resource {
-        id: "drbd".into(),
-        agent: AgentRef { class: AgentClass::Own, name: "drbd".into() },
+        id: "one".into(),
+        agent: AgentRef { class: AgentClass::Own, name: "any".into() },
         params: BTreeMap::new(),
         args: vec![],
         timeouts: Timeouts::default(),
         interval: Span::secs(10),
         on_fail: OnFail::Restart,
-        stateless: false,
-        observe_everywhere: true,
+        stateless,
+        observe_everywhere,
     }
 }
 

@@ -1,337 +1,226 @@
-//! The choice itself: unit by unit, keeping what is well where it is.
+//! Puts unit after unit on a node.
 
-use super::possible::possible;
-use super::unit::units;
-use super::{Choice, NodeSituation, Placement, Situation};
+use super::avoid::Board;
+use super::facts::{Facts, Hold, Stuck};
+use super::obstacle::obstacle;
+use super::pin::pins;
+use super::preference::{best, better_than, rank};
+use super::unit::{Apart, Unit, units};
+use super::wait::{WaitsFor, awaited, waits_for};
 use crate::id::NodeId;
-use crate::model::{Failback, Group};
-use crate::packet::GroupPhase;
-use crate::record::GrantState;
-use crate::status::Verdict;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::model::Failback;
 
-/// Nodes that a unit could go to, with the reason against the others.
-type Candidates = Vec<(NodeId, Result<(), String>)>;
+/// Groups that avoid each other may have to make room in turn; more rounds than this are never
+/// needed, and a circle would end here.
+const ROUNDS_MAX: usize = 8;
 
-pub(super) fn choose(situation: &Situation<'_>) -> Placement {
-    let mut placement = Placement::default();
-    let mut hosted: BTreeMap<NodeId, usize> = BTreeMap::new();
-    let mut placed: BTreeMap<usize, NodeId> = BTreeMap::new();
-    let units = units(situation.cluster);
-    // What stays by force takes its place first, so that the others can avoid it.
-    for unit in &units {
-        let groups: Vec<&Group> = members(situation, unit);
-        if let Some(owner) = groups.iter().find_map(|group| keeper(situation, group)) {
-            for at in unit {
-                placed.insert(*at, owner.clone());
-            }
-        }
-    }
-    for unit in &units {
-        let groups = members(situation, unit);
-        let decision = decide(situation, unit, &groups, &placed, &hosted);
-        for (at, group) in unit.iter().zip(&groups) {
-            if let Some(node) = &decision.node {
-                placed.insert(*at, node.clone());
-                *hosted.entry(node.clone()).or_default() += 1;
-            } else {
-                placed.remove(at);
-            }
-            placement.groups.insert(group.id.clone(), explain(situation, group, &decision));
-        }
-    }
-    placement
+/// Every decision, by position of the group.
+pub(super) struct Settlement<'a> {
+    pub(super) decisions: Vec<Decision<'a>>,
+    pub(super) units: Vec<Unit>,
+    pub(super) board: Board,
 }
 
-/// The outcome for a unit.
-struct Decision {
-    node: Option<NodeId>,
-    reason: String,
-    candidates: Candidates,
-    /// The choice is not to be started yet.
-    wait: Option<String>,
+pub(super) struct Decision<'a> {
+    pub(super) node: Option<&'a NodeId>,
+    pub(super) why: Why,
+    /// A group it avoids that is on the same node all the same.
+    pub(super) shares: Option<usize>,
+    pub(super) waits_for: Option<WaitsFor<'a>>,
+    /// Nothing may be granted, whatever `waits_for` says.
+    pub(super) wait: bool,
+    pub(super) pin_finished: Option<String>,
+    /// Position of the unit it was placed with, or stands apart from.
+    pub(super) unit: usize,
 }
 
-fn members<'a>(situation: &Situation<'a>, unit: &[usize]) -> Vec<&'a Group> {
-    unit.iter().filter_map(|at| situation.cluster.groups.get(*at)).collect()
+/// Which rule decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Maintenance,
+    Stopped,
+    /// Nothing can be taken from the owner.
+    Stuck(Stuck),
+    /// It must run with that group, which is stuck.
+    MateStuck(usize),
+    /// It must run with that group, which is down.
+    MateDown(usize),
+    NoCommonNode,
+    /// H36: it may move on silence, but nobody else can run it.
+    NobodyTakesOver,
+    /// No node is possible.
+    Blocked,
+    /// `initdead`.
+    Awaits(usize),
+    Pinned,
+    /// It runs there already.
+    Stays,
+    /// It went to the best node to be had.
+    Best,
+    Failback,
+    /// It makes room for that group.
+    GivesWay(usize),
 }
 
-/// An owner that keeps the group whatever anybody wishes: nothing can be taken from it now.
-fn keeper(situation: &Situation<'_>, group: &Group) -> Option<NodeId> {
-    let owner = situation.grants.get(&group.id).map(|grant| &grant.owner)?;
-    let out_of_reach =
-        matches!(situation.nodes.get(owner), Some(NodeSituation::Lost | NodeSituation::Joining));
-    let stop_failed = situation
-        .failures
-        .get(&group.id)
-        .and_then(|nodes| nodes.get(owner))
-        .is_some_and(|failures| failures.stop_failed)
-        && situation.nodes.get(owner) != Some(&NodeSituation::Gone);
-    (out_of_reach || stop_failed).then(|| owner.clone())
-}
-
-fn decide(
-    situation: &Situation<'_>,
-    unit: &[usize],
-    groups: &[&Group],
-    placed: &BTreeMap<usize, NodeId>,
-    hosted: &BTreeMap<NodeId, usize>,
-) -> Decision {
-    let owner = groups
-        .iter()
-        .find_map(|group| situation.grants.get(&group.id))
-        .map(|grant| grant.owner.clone());
-    let candidates = candidates(situation, groups, owner.as_ref());
-    let nowhere = |reason: String, candidates: Candidates| Decision {
-        node: None,
-        reason,
-        candidates,
-        wait: None,
-    };
-    let keep = |node: NodeId, reason: String, candidates: Candidates| Decision {
-        node: Some(node),
-        reason,
-        candidates,
-        wait: None,
-    };
-    if situation.intents.maintenance.is_some() {
-        let reason = "maintenance is on: nothing is changed".to_owned();
-        return match owner {
-            Some(owner) => keep(owner, reason, candidates),
-            None => nowhere(reason, candidates),
-        };
-    }
-    for group in groups {
-        if let Some(owner) = keeper(situation, group) {
-            let reason = match situation.nodes.get(&owner) {
-                Some(NodeSituation::Lost) => format!(
-                    "node {owner} is silent and nothing proves it dead, so the group cannot be taken from it"
-                ),
-                Some(NodeSituation::Joining) => format!("node {owner} is coming back with it"),
-                _ => format!(
-                    "blocked on node {owner}: a stop failed there, so it may still run; repair it, then `crm clear {}`",
-                    group.id
-                ),
-            };
-            return keep(owner, reason, candidates);
-        }
-    }
-    if situation.intents.cluster_stopped {
-        return nowhere("the cluster is stopped by an operator".to_owned(), candidates);
-    }
-    if let Some(group) = groups.iter().find(|group| situation.intents.stopped.contains(&group.id)) {
-        let whose = if groups.len() == 1 { "it".to_owned() } else { format!("group {}", group.id) };
-        return nowhere(format!("{whose} is stopped by an operator"), candidates);
-    }
-    let avoided = avoided(situation, unit, groups, placed);
-    let good: Vec<&NodeId> =
-        candidates.iter().filter(|(_, verdict)| verdict.is_ok()).map(|(node, _)| node).collect();
-    // An avoided node is taken only when no other can be had.
-    let clear: Vec<&NodeId> =
-        good.iter().filter(|node| !avoided.contains(**node)).copied().collect();
-    let pool = if clear.is_empty() { good.clone() } else { clear };
-    let pinned = groups.iter().find_map(|group| situation.intents.pins.get(&group.id));
-    if let Some(pinned) = pinned.filter(|node| good.contains(node)) {
-        return keep(pinned.clone(), "an operator sent it there".to_owned(), candidates);
-    }
-    if pool.is_empty() {
-        return nowhere("no node can run it".to_owned(), candidates);
-    }
-    let best = best(situation, groups, &pool, hosted);
-    if let Some(owner) = owner.filter(|owner| pool.contains(&owner)) {
-        let auto = groups.iter().any(|group| group.failback == Failback::Auto);
-        let better = groups.iter().any(|group| {
-            rank(group, &best) < rank(group, &owner) && rank(group, &best) < group.prefer.len()
-        });
-        if auto && better && best != owner {
-            return keep(
-                best.clone(),
-                format!("it prefers node {best} (failback: auto)"),
-                candidates,
-            );
-        }
-        let ending = groups.iter().any(|group| {
-            situation.grants.get(&group.id).is_some_and(|g| g.state == GrantState::Ending)
-        });
-        let reason = if ending && better {
-            format!("it is given back to node {owner}")
-        } else {
-            "it stays where it is".to_owned()
-        };
-        return keep(owner, reason, candidates);
-    }
-    if let Some(awaited) = awaited_and_better(situation, groups, &best) {
-        let reason = format!("waiting for node {awaited}, which it prefers (initdead)");
-        return nowhere(reason, candidates);
-    }
-    let reason = why_best(groups, &best, hosted, &avoided);
-    keep(best, reason, candidates)
-}
-
-/// What is thought of every node, in the order of preference.
-fn candidates(situation: &Situation<'_>, groups: &[&Group], owner: Option<&NodeId>) -> Candidates {
-    let mut nodes: Vec<&NodeId> = situation.cluster.nodes.iter().map(|node| &node.id).collect();
-    nodes.sort_by_key(|node| groups.iter().map(|group| rank(group, node)).collect::<Vec<_>>());
-    nodes
-        .into_iter()
-        .map(|node| {
-            let verdict = groups.iter().try_for_each(|group| {
-                let own = situation.grants.get(&group.id).map(|grant| &grant.owner);
-                possible(situation, group, own.or(owner), node).map_err(|reason| {
-                    if groups.len() > 1 { format!("group {}: {reason}", group.id) } else { reason }
-                })
-            });
-            (node.clone(), verdict)
-        })
-        .collect()
-}
-
-/// Place in `prefer`; nodes that are not named come after all that are.
-fn rank(group: &Group, node: &NodeId) -> usize {
-    group.prefer.iter().position(|preferred| preferred == node).unwrap_or(group.prefer.len())
-}
-
-fn best(
-    situation: &Situation<'_>,
-    groups: &[&Group],
-    pool: &[&NodeId],
-    hosted: &BTreeMap<NodeId, usize>,
-) -> NodeId {
-    let load = |node: &NodeId| {
-        let granted = situation.grants.values().filter(|grant| grant.owner == *node).count();
-        hosted.get(node).copied().unwrap_or(0).max(granted)
-    };
-    pool.iter()
-        .min_by_key(|node| {
-            let ranks: Vec<usize> = groups.iter().map(|group| rank(group, node)).collect();
-            (ranks, load(node))
-        })
-        .map_or_else(|| NodeId::new(""), |node| (**node).clone())
-}
-
-fn why_best(
-    groups: &[&Group],
-    best: &NodeId,
-    hosted: &BTreeMap<NodeId, usize>,
-    avoided: &BTreeSet<NodeId>,
-) -> String {
-    let preferred = groups.iter().any(|group| group.prefer.contains(best));
-    if avoided.contains(best) {
-        return "no other node can run it, so it stands beside a group that it avoids".to_owned();
-    }
-    if let Some(follow) = groups.iter().find_map(|group| group.follow.as_ref()) {
-        return format!("node {best} holds the role of {} that the group follows", follow.service);
-    }
-    if groups.iter().any(|group| group.prefer.first() == Some(best)) {
-        return "its first choice".to_owned();
-    }
-    if preferred {
-        return "the best of its preferred nodes that can run it".to_owned();
-    }
-    let load = hosted.get(best).copied().unwrap_or(0);
-    format!("the node that hosts least of those that can run it ({load} groups)")
-}
-
-fn avoided(
-    situation: &Situation<'_>,
-    unit: &[usize],
-    groups: &[&Group],
-    placed: &BTreeMap<usize, NodeId>,
-) -> BTreeSet<NodeId> {
-    let mut avoided = BTreeSet::new();
-    for (at, node) in placed {
-        if unit.contains(at) {
-            continue;
-        }
-        let Some(other) = situation.cluster.groups.get(*at) else { continue };
-        let apart = groups
-            .iter()
-            .any(|group| group.avoids.contains(&other.id) || other.avoids.contains(&group.id));
-        if apart {
-            avoided.insert(node.clone());
-        }
-    }
-    avoided
-}
-
-/// A node that is still given time to come up and that every group of the unit likes better.
-fn awaited_and_better(
-    situation: &Situation<'_>,
-    groups: &[&Group],
-    best: &NodeId,
-) -> Option<NodeId> {
-    let first = groups.first()?;
-    first
-        .prefer
-        .iter()
-        .find(|node| situation.nodes.get(*node) == Some(&NodeSituation::Awaited))
-        .filter(|node| groups.iter().all(|group| rank(group, node) < rank(group, best)))
-        .cloned()
-}
-
-fn explain(situation: &Situation<'_>, group: &Group, decision: &Decision) -> Choice {
-    let mut verdicts: Vec<Verdict> = decision
-        .candidates
-        .iter()
-        .map(|(node, verdict)| Verdict {
-            node: node.clone(),
-            possible: verdict.is_ok(),
-            reason: match verdict {
-                Ok(()) => group
-                    .prefer
-                    .iter()
-                    .position(|preferred| preferred == node)
-                    .map_or("it could".to_owned(), |at| format!("it could, choice {}", at + 1)),
-                Err(reason) => reason.clone(),
-            },
+pub(super) fn settle<'a>(facts: &Facts<'a>) -> Settlement<'a> {
+    let units = units(facts);
+    let mut board = Board::new(facts, &units);
+    let maintenance = facts.situation.intents.maintenance.is_some();
+    let mut decisions: Vec<Decision<'a>> = (0..facts.groups.len())
+        .map(|group| Decision {
+            node: facts.situation.grants.get(facts.group_id(group)).map(|grant| &grant.owner),
+            why: Why::Maintenance,
+            shares: None,
+            waits_for: None,
+            // What was ending is not given back meanwhile either.
+            wait: maintenance && facts.groups[group].ends(),
+            pin_finished: None,
+            unit: 0,
         })
         .collect();
-    if let Some(at) =
-        verdicts.iter().position(|verdict| Some(&verdict.node) == decision.node.as_ref())
-    {
-        let chosen = verdicts.remove(at);
-        verdicts.insert(0, chosen);
+    for (number, unit) in units.iter().enumerate() {
+        for group in unit.core.iter().chain(unit.apart.iter().map(|(group, _)| group)) {
+            decisions[*group].unit = number;
+        }
     }
-    let owner = situation.grants.get(&group.id);
-    let waits_for = if decision.node.is_some() { waits_for(situation, group) } else { None };
-    let wait = waits_for.is_some() || decision.wait.is_some();
-    let runs = owner.is_some_and(|grant| Some(&grant.owner) == decision.node.as_ref());
-    let reason = match waits_for {
-        Some(other) if !runs => format!("it starts after group {other}, which does not run yet"),
-        _ => decision.reason.clone(),
+    if maintenance {
+        return Settlement { decisions, units, board };
+    }
+    for unit in &units {
+        for (group, apart) in &unit.apart {
+            let (node, why) = apart_from_unit(facts, *group, *apart);
+            decisions[*group].why = why;
+            decisions[*group].node = node;
+            let node = node.and_then(|node| facts.node(node));
+            // What is stopped by an operator may still be there for a while.
+            if *apart != Apart::Stopped {
+                board.put(*group, node);
+            }
+        }
+    }
+    let rounds = if board.anything_avoided() { ROUNDS_MAX } else { 1 };
+    let pins: Vec<_> = (0..units.len()).map(|unit| pins(facts, &units, unit, &board)).collect();
+    let mut present: Vec<Option<usize>> =
+        units.iter().map(|unit| present_place(facts, unit)).collect();
+    let mut whys: Vec<Option<Why>> = vec![None; units.len()];
+    for _ in 0..rounds {
+        let mut changed = false;
+        for (number, unit) in units.iter().enumerate() {
+            let (node, why) =
+                place_unit(facts, &units, number, &board, present[number], pins[number].target);
+            if node != present[number] || whys[number].is_none() {
+                whys[number] = Some(why);
+            }
+            changed |= node != present[number];
+            present[number] = node;
+            for group in &unit.core {
+                board.put(*group, node);
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    for (number, unit) in units.iter().enumerate() {
+        for group in &unit.core {
+            let decision = &mut decisions[*group];
+            let here = &facts.groups[*group];
+            decision.why = whys[number].unwrap_or(Why::Blocked);
+            decision.node = present[number].map(|node| facts.nodes[node].id);
+            if let (None, Hold::Silence(owner)) = (present[number], here.hold) {
+                decision.node = Some(facts.nodes[owner].id);
+                decision.why = Why::NobodyTakesOver;
+            }
+            decision.wait = matches!(decision.why, Why::Awaits(_));
+            decision.shares = present[number].and_then(|node| board.avoided_on(number, node));
+            let keeps = here.held && decision.node.is_some() && here.owner() == present[number];
+            if decision.node.is_some() && !keeps && decision.why != Why::NobodyTakesOver {
+                decision.waits_for = waits_for(facts, *group);
+            }
+        }
+    }
+    for (group, text) in pins.into_iter().flat_map(|pins| pins.finished) {
+        decisions[group].pin_finished = Some(text);
+    }
+    Settlement { decisions, units, board }
+}
+
+/// A group that is not placed with its unit: where it stays, if anywhere.
+fn apart_from_unit<'a>(facts: &Facts<'a>, group: usize, apart: Apart) -> (Option<&'a NodeId>, Why) {
+    let here = &facts.groups[group];
+    match apart {
+        Apart::Stopped => (None, Why::Stopped),
+        Apart::Stuck(why) => {
+            let owner = match here.hold {
+                Hold::Stuck { owner, .. } => Some(owner),
+                _ => None,
+            };
+            (owner, Why::Stuck(why))
+        }
+        Apart::MateStuck(mate) => {
+            let stays = here.owned_by().filter(|node| obstacle(facts, group, *node).is_none());
+            let stays = match here.hold {
+                Hold::Silence(node) => Some(node),
+                _ => stays,
+            };
+            (stays.map(|node| facts.nodes[node].id), Why::MateStuck(mate))
+        }
+        Apart::MateDown(mate) => (None, Why::MateDown(mate)),
+        Apart::NoCommonNode => (None, Why::NoCommonNode),
+    }
+}
+
+/// Where a unit is now: on the leading group's node, or on any group's that all could share.
+fn present_place(facts: &Facts<'_>, unit: &Unit) -> Option<usize> {
+    unit.core
+        .iter()
+        .filter_map(|group| facts.groups[*group].owned_by())
+        .find(|node| unit.possible[*node])
+}
+
+fn place_unit(
+    facts: &Facts<'_>,
+    units: &[Unit],
+    number: usize,
+    board: &Board,
+    present: Option<usize>,
+    pinned: Option<usize>,
+) -> (Option<usize>, Why) {
+    let unit = &units[number];
+    if unit.core.is_empty() {
+        return (None, Why::Blocked);
+    }
+    if pinned.is_some() {
+        return (pinned, Why::Pinned);
+    }
+    let free = board.free(units, number);
+    // Its own groups do not count when it looks for the emptiest node.
+    let mut hosts = board.hosts.clone();
+    for node in unit.core.iter().filter_map(|group| board.at[*group]) {
+        hosts[node] -= 1;
+    }
+    let roomy = best(unit, &free, &hosts);
+    if let Some(present) = present {
+        if let Some(other) = roomy.filter(|_| !free[present]) {
+            let better = rank(unit, other) < rank(unit, present);
+            if let Some(group) = board.gives_way(units, number, present, better) {
+                return (Some(other), Why::GivesWay(group));
+            }
+        }
+        let auto = unit.core.iter().any(|group| {
+            let spec = facts.groups[*group].spec;
+            Some(*group) == unit.core.first().copied() && spec.failback == Failback::Auto
+        });
+        return match better_than(unit, present, &free).filter(|_| auto) {
+            Some(better) => (Some(better), Why::Failback),
+            None => (Some(present), Why::Stays),
+        };
+    }
+    let Some(node) = roomy.or_else(|| best(unit, &unit.possible, &hosts)) else {
+        return (None, Why::Blocked);
     };
-    Choice {
-        node: decision.node.clone(),
-        reason,
-        verdicts,
-        pin_finished: pin_finished(situation, group),
-        wait: wait && !runs,
+    match awaited(facts, unit, node) {
+        Some(absent) => (None, Why::Awaits(absent)),
+        None => (Some(node), Why::Best),
     }
-}
-
-/// A group that has to run before this one starts, and does not.
-fn waits_for<'a>(situation: &Situation<'_>, group: &'a Group) -> Option<&'a crate::id::GroupId> {
-    group.starts_after.iter().find(|other| {
-        let held =
-            situation.grants.get(*other).is_some_and(|grant| grant.state == GrantState::Held);
-        !held || situation.phases.get(*other) != Some(&GroupPhase::Running)
-    })
-}
-
-/// A migrate is an action: its pin ends when the group has arrived or cannot get there.
-fn pin_finished(situation: &Situation<'_>, group: &Group) -> Option<String> {
-    let pinned = situation.intents.pins.get(&group.id)?;
-    let grant = situation.grants.get(&group.id);
-    let arrived = grant.is_some_and(|g| g.owner == *pinned && g.state == GrantState::Held)
-        && situation.phases.get(&group.id) == Some(&GroupPhase::Running);
-    if arrived {
-        return Some(format!("it has arrived on node {pinned}"));
-    }
-    if situation.intents.maintenance.is_some() {
-        return None;
-    }
-    let owner = grant.map(|grant| &grant.owner);
-    possible(situation, group, owner, pinned)
-        .err()
-        .map(|reason| format!("it cannot go to node {pinned}: {reason}"))
 }

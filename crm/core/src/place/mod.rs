@@ -3,15 +3,27 @@
 //! It decides what should be; `grants` turns the difference into lawful steps (R11). It never
 //! looks at time: what has expired, who is awaited, who is proved dead is told to it.
 
+mod avoid;
 mod choose;
+mod explain;
+mod facts;
 mod follow;
-mod possible;
+mod obstacle;
+mod order;
+mod pin;
+mod preference;
 mod unit;
+mod verdict;
+mod wait;
+
+pub use order::stop_order;
 
 use crate::id::{GroupId, NodeId, ServiceId};
 use crate::model::Cluster;
 use crate::packet::{Eligibility, GroupPhase};
 use crate::record::{Failures, Grant, Intents};
+use crate::status::Verdict;
+use facts::Facts;
 use std::collections::BTreeMap;
 
 /// Everything placement looks at.
@@ -46,7 +58,7 @@ pub enum NodeSituation {
     Gone,
 }
 
-/// What should be where.
+/// The answer: every configured group, and where it should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
     pub groups: BTreeMap<GroupId, Choice>,
@@ -55,21 +67,30 @@ pub struct Placement {
 /// Where one group should be, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// `None`: nowhere.
+    /// Where it should be: its owner where it is to stay, also an owner from which nothing can be
+    /// taken. `None`: it should run nowhere.
     pub node: Option<NodeId>,
-    /// One sentence for people.
+    /// One sentence for people: why there, or why nowhere.
     pub reason: String,
-    /// What is thought of each node, the chosen one first.
-    pub verdicts: Vec<crate::status::Verdict>,
-    /// The pin of a migrate is over: arrived, or cannot be followed.
+    /// Every configured node: the chosen one, then those that may run it, the best one first, then
+    /// the others.
+    pub verdicts: Vec<Verdict>,
+    /// Set when the pin of a migrate is over: it arrived, or cannot be followed; says which.
     pub pin_finished: Option<String>,
-    /// Nothing is to be started yet, though a node is chosen.
+    /// Nothing is to be granted yet: `starts_after` or `initdead`; `reason` says for what it waits.
     pub wait: bool,
 }
 
-/// Places every group. Deterministic, and a fixed point: placing again after the choices are
-/// carried out changes nothing.
+/// Decides where every group should be. Deterministic; carrying out the answer and asking again
+/// gives the same answer.
 #[must_use]
 pub fn place(situation: &Situation<'_>) -> Placement {
-    choose::choose(situation)
+    let facts = Facts::new(situation);
+    let settlement = choose::settle(&facts);
+    let groups = (0..facts.groups.len())
+        .map(|group| {
+            (facts.groups[group].spec.id.clone(), explain::choice(&facts, &settlement, group))
+        })
+        .collect();
+    Placement { groups }
 }
