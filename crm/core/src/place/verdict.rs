@@ -96,7 +96,11 @@ pub(super) fn says(facts: &Facts<'_>, group: usize, found: &Obstacle<'_>) -> Str
         Obstacle::Leaving => "is leaving".to_owned(),
         Obstacle::Banned(reason) => format!("has a stale copy of the data: {reason}"),
         Obstacle::Failed(failures) => {
-            let what = if failures.stop_failed { "failed to stop it" } else { "failed it" };
+            let what = if failures.stop_failed {
+                "failed to stop the group"
+            } else {
+                "saw the group fail"
+            };
             match failures.count {
                 0 | 1 => format!("{what}: {}", failures.reason),
                 count => format!("{what} {count} times, last: {}", failures.reason),
