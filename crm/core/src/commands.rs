@@ -378,10 +378,19 @@ impl<R: Rules> Node<R> {
                     }
                 }
                 next.failures.retain(|_, nodes| !nodes.is_empty());
-                Ok(format!("{cleared} failures cleared"))
+                // A migrate that holds against `failback: auto` ends by name only.
+                let held = group.as_ref().is_some_and(|group| {
+                    let there = next.owner(group) == next.intents.pins.get(group);
+                    there && next.intents.pins.remove(group).is_some()
+                });
+                let and = if held { "; the migrate holds it no longer" } else { "" };
+                Ok(format!("{cleared} failures cleared{and}"))
             }
             Command::ConfirmDead { node } => {
-                known_node(&cluster, &node)?;
+                // One that was removed from the configuration may still own something.
+                if !next.grants.values().any(|grant| grant.owner == node) {
+                    known_node(&cluster, &node)?;
+                }
                 let silent = self.peers.get(&node).is_some_and(|peer| !peer.alive);
                 if !silent {
                     return Err(refused(
@@ -436,6 +445,10 @@ impl<R: Rules> Node<R> {
         }
         let owner = next.owner(&group).cloned();
         if to.is_some() && to == owner {
+            // Called back before it went, unless this is what holds it there.
+            if next.intents.pins.get(&group) != owner.as_ref() {
+                next.intents.pins.remove(&group);
+            }
             return Ok(format!("group {group} is already there"));
         }
         let choice = self.coordinating().and_then(|c| c.placement.groups.get(&group));

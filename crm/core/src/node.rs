@@ -330,7 +330,7 @@ impl<R: Rules> Node<R> {
         }
     }
 
-    /// Peers are the nodes of the configuration, every voter, and, before there is a
+    /// Peers are the nodes of the configuration, every voter, every owner, and, before there is a
     /// configuration, whoever spoke with the key.
     fn keep_configured_peers(&mut self) {
         let (Some(cluster), Some(record)) = (self.config.clone(), &self.stored.record) else {
@@ -341,8 +341,9 @@ impl<R: Rules> Node<R> {
         if cluster.witness.is_some() {
             wanted.insert(NodeId::new(crate::model::WITNESS), 1);
         }
-        for voter in record.voters.keys().chain(record.old_voters.keys()) {
-            wanted.entry(voter.clone()).or_insert(1);
+        let owners = record.grants.values().map(|grant| &grant.owner);
+        for name in record.voters.keys().chain(record.old_voters.keys()).chain(owners) {
+            wanted.entry(name.clone()).or_insert(1);
         }
         wanted.remove(&self.id);
         self.peers.retain(|id, _| wanted.contains_key(id));

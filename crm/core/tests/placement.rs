@@ -6,7 +6,7 @@
     reason = "the corpus is files; only the core itself reads none"
 )]
 
-use crm_core::id::{GroupId, NodeId, ServiceId, Stamp};
+use crm_core::id::{Epoch, GroupId, NodeId, ServiceId, Stamp};
 use crm_core::model::*;
 use crm_core::packet::{Eligibility, GroupPhase};
 use crm_core::place::{NodeSituation, Placement, Situation, place};
@@ -17,7 +17,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The least number of cases that counts as a corpus.
-const CASES_LEAST: usize = 60;
+const CASES_LEAST: usize = 120;
 
 #[derive(Default)]
 struct World {
@@ -44,7 +44,11 @@ impl World {
             match words[0] {
                 "node" => world.node(words[1], words[2]),
                 "group" => world.group(words[1], &words[2..]),
-                "grant" => world.grant(words[1], words[2], words[3], words[4]),
+                "removed" => drop(world.situations.insert(words[1].into(), situation(words[2]))),
+                "grant" => {
+                    let since = words.get(5).map_or(0, |word| word.parse().expect("a version"));
+                    world.grant(words[1], words[2], words[3], words[4], since);
+                }
                 "fail" => world.fail(words[1], words[2], words[3] == "stop", rest(4)),
                 "ban" => {
                     world.bans.entry(words[1].into()).or_default().insert(words[2].into(), rest(3));
@@ -79,18 +83,10 @@ impl World {
         world
     }
 
-    fn node(&mut self, name: &str, situation: &str) {
-        let situation = match situation {
-            "online" => NodeSituation::Online,
-            "joining" => NodeSituation::Joining,
-            "awaited" => NodeSituation::Awaited,
-            "lost" => NodeSituation::Lost,
-            "gone" => NodeSituation::Gone,
-            other => panic!("unknown situation {other}"),
-        };
+    fn node(&mut self, name: &str, word: &str) {
         let spec = NodeSpec { id: name.into(), links: vec![], voter: true, watchdog: None };
         self.nodes.push(spec);
-        self.situations.insert(name.into(), situation);
+        self.situations.insert(name.into(), situation(word));
     }
 
     fn group(&mut self, name: &str, options: &[&str]) {
@@ -145,9 +141,9 @@ impl World {
         self.groups.push(group);
     }
 
-    fn grant(&mut self, group: &str, owner: &str, state: &str, phase: &str) {
+    fn grant(&mut self, group: &str, owner: &str, state: &str, phase: &str, since: u64) {
         let state = if state == "held" { GrantState::Held } else { GrantState::Ending };
-        let grant = Grant { owner: owner.into(), state, since: Stamp::default() };
+        let grant = Grant { owner: owner.into(), state, since: Stamp { epoch: Epoch(1), version: since } };
         self.grants.insert(group.into(), grant);
         let phase = match phase {
             "running" => GroupPhase::Running,
@@ -198,11 +194,16 @@ impl World {
     fn carry_out(&mut self, placement: &Placement) {
         for (group, choice) in &placement.groups {
             match &choice.node {
+                _ if choice.stops_after.is_some() => {}
                 Some(node) if !choice.wait => {
-                    self.grant(group.as_str(), node.as_str(), "held", "running")
+                    let since = self.grants.get(group).map_or(0, |grant| grant.since.version);
+                    self.grant(group.as_str(), node.as_str(), "held", "running", since);
                 }
-                Some(_) => {}
-                None => {
+                // What moves and has to wait is down meanwhile.
+                Some(node) if self.grants.get(group).is_some_and(|grant| {
+                    grant.owner == *node
+                }) => {}
+                _ => {
                     self.grants.remove(group);
                     self.phases.remove(group);
                 }
@@ -211,6 +212,17 @@ impl World {
                 self.intents.pins.remove(group);
             }
         }
+    }
+}
+
+fn situation(word: &str) -> NodeSituation {
+    match word {
+        "online" => NodeSituation::Online,
+        "joining" => NodeSituation::Joining,
+        "awaited" => NodeSituation::Awaited,
+        "lost" => NodeSituation::Lost,
+        "gone" => NodeSituation::Gone,
+        other => panic!("unknown situation {other}"),
     }
 }
 
@@ -240,6 +252,9 @@ fn draw(placement: &Placement) -> String {
         }
         if let Some(finished) = &choice.pin_finished {
             writeln!(text, "    the migrate is over: {finished}").expect("a string");
+        }
+        if let Some(first) = &choice.stops_after {
+            writeln!(text, "    stays until {first} has stopped").expect("a string");
         }
     }
     text

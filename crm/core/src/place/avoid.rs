@@ -1,7 +1,10 @@
 //! `avoids`: groups that must not share a node while another node can be had. Counts both ways.
 
 use super::facts::Facts;
+use super::preference::{best, rank};
 use super::unit::Unit;
+use crate::id::Stamp;
+use std::cmp::Reverse;
 
 /// Where every group is, while the units are placed one by one.
 pub(super) struct Board {
@@ -89,20 +92,45 @@ impl Board {
         free
     }
 
-    /// Whether the unit, on `node`, has to give way to a group that it avoids: to one placed
-    /// before it, to one that cannot go elsewhere, or for a node that it likes better anyway.
+    /// Whether the unit has to leave `node` to a group that it avoids.
     pub(super) fn gives_way(
         &self,
+        facts: &Facts<'_>,
         units: &[Unit],
+        pinned: &[Option<usize>],
         unit: usize,
         node: usize,
-        better: bool,
     ) -> Option<usize> {
         self.avoided[unit].iter().copied().filter(|group| self.at[*group] == Some(node)).find(
             |group| match self.unit_of[*group] {
                 None => true,
-                Some(other) => better || other < unit || !self.free(units, other).contains(&true),
+                Some(other) if pinned[other].is_some() => true,
+                Some(other) if !self.free(units, other).contains(&true) => true,
+                Some(other) => {
+                    self.claim(facts, units, unit, node) < self.claim(facts, units, other, node)
+                }
             },
         )
+    }
+
+    /// How good a claim a unit has to a node that it shares with one it avoids: the higher
+    /// priority; then the one that would not rather be elsewhere; then the one that was there
+    /// first; then the order of the file.
+    fn claim(
+        &self,
+        facts: &Facts<'_>,
+        units: &[Unit],
+        number: usize,
+        node: usize,
+    ) -> (i32, bool, Reverse<(bool, Stamp)>, Reverse<usize>) {
+        let unit = &units[number];
+        let groups = || unit.core.iter().map(|group| &facts.groups[*group]);
+        let priority = groups().map(|group| group.spec.priority).max().unwrap_or_default();
+        let free = self.free(units, number);
+        let content = best(unit, &free, &self.hosts)
+            .is_none_or(|other| rank(unit, node) <= rank(unit, other));
+        let arrived = groups().filter_map(|group| group.since).min();
+        let arrived = (arrived.is_none(), arrived.unwrap_or_default());
+        (priority, content, Reverse(arrived), Reverse(number))
     }
 }

@@ -3,16 +3,13 @@
 use super::avoid::Board;
 use super::facts::{Facts, Hold, Stuck};
 use super::obstacle::obstacle;
+use super::order::stops_after;
 use super::pin::pins;
-use super::preference::{best, better_than, rank};
+use super::preference::{best, better_than};
 use super::unit::{Apart, Unit, units};
 use super::wait::{WaitsFor, awaited, waits_for};
 use crate::id::NodeId;
 use crate::model::Failback;
-
-/// Groups that avoid each other may have to make room in turn; more rounds than this are never
-/// needed, and a circle would end here.
-const ROUNDS_MAX: usize = 8;
 
 /// Every decision, by position of the group.
 pub(super) struct Settlement<'a> {
@@ -29,6 +26,8 @@ pub(super) struct Decision<'a> {
     pub(super) waits_for: Option<WaitsFor<'a>>,
     /// Nothing may be granted, whatever `waits_for` says.
     pub(super) wait: bool,
+    /// It is to stop where it is, once this group has stopped.
+    pub(super) stops_after: Option<usize>,
     pub(super) pin_finished: Option<String>,
     /// Position of the unit it was placed with, or stands apart from.
     pub(super) unit: usize,
@@ -74,6 +73,7 @@ pub(super) fn settle<'a>(facts: &Facts<'a>) -> Settlement<'a> {
             waits_for: None,
             // What was ending is not given back meanwhile either.
             wait: maintenance && facts.groups[group].ends(),
+            stops_after: None,
             pin_finished: None,
             unit: 0,
         })
@@ -98,8 +98,11 @@ pub(super) fn settle<'a>(facts: &Facts<'a>) -> Settlement<'a> {
             }
         }
     }
-    let rounds = if board.anything_avoided() { ROUNDS_MAX } else { 1 };
+    // Groups that avoid each other make room in turn. Every such move ends a meeting and makes
+    // none, so this comes to rest by itself, in two or three rounds as a rule.
+    let rounds = if board.anything_avoided() { units.len() + 1 } else { 1 };
     let pins: Vec<_> = (0..units.len()).map(|unit| pins(facts, &units, unit, &board)).collect();
+    let pinned: Vec<Option<usize>> = pins.iter().map(|pins| pins.target).collect();
     let mut present: Vec<Option<usize>> =
         units.iter().map(|unit| present_place(facts, unit)).collect();
     let mut whys: Vec<Option<Why>> = vec![None; units.len()];
@@ -107,7 +110,7 @@ pub(super) fn settle<'a>(facts: &Facts<'a>) -> Settlement<'a> {
         let mut changed = false;
         for (number, unit) in units.iter().enumerate() {
             let (node, why) =
-                place_unit(facts, &units, number, &board, present[number], pins[number].target);
+                place_unit(facts, &units, number, &board, present[number], &pinned);
             if node != present[number] || whys[number].is_none() {
                 whys[number] = Some(why);
             }
@@ -133,16 +136,30 @@ pub(super) fn settle<'a>(facts: &Facts<'a>) -> Settlement<'a> {
             }
             decision.wait = matches!(decision.why, Why::Awaits(_));
             decision.shares = present[number].and_then(|node| board.avoided_on(number, node));
-            let keeps = here.held && decision.node.is_some() && here.owner() == present[number];
-            if decision.node.is_some() && !keeps && decision.why != Why::NobodyTakesOver {
-                decision.waits_for = waits_for(facts, *group);
-            }
         }
+    }
+    for group in 0..decisions.len() {
+        if decisions[group].node.is_some()
+            && leaves(facts, &decisions, group)
+            && decisions[group].why != Why::NobodyTakesOver
+            && !matches!(decisions[group].why, Why::Stuck(_) | Why::MateStuck(_))
+        {
+            decisions[group].waits_for = waits_for(facts, &decisions, group);
+        }
+    }
+    for (group, first) in stops_after(facts, &decisions) {
+        decisions[group].stops_after = Some(first);
     }
     for (group, text) in pins.into_iter().flat_map(|pins| pins.finished) {
         decisions[group].pin_finished = Some(text);
     }
     Settlement { decisions, units, board }
+}
+
+/// Whether a group is not simply to stay as it is: granted to nobody, ending, or to move or stop.
+pub(super) fn leaves(facts: &Facts<'_>, decisions: &[Decision<'_>], group: usize) -> bool {
+    let owner = facts.situation.grants.get(facts.group_id(group)).map(|grant| &grant.owner);
+    !facts.groups[group].held || decisions[group].node != owner
 }
 
 /// A group that is not placed with its unit: where it stays, if anywhere.
@@ -178,20 +195,25 @@ fn present_place(facts: &Facts<'_>, unit: &Unit) -> Option<usize> {
         .find(|node| unit.possible[*node])
 }
 
+/// Whether the unit goes back by itself to a node that it likes better: its leading group says.
+pub(super) fn goes_home(facts: &Facts<'_>, unit: &Unit) -> bool {
+    unit.core.first().is_some_and(|leader| facts.groups[*leader].spec.failback == Failback::Auto)
+}
+
 fn place_unit(
     facts: &Facts<'_>,
     units: &[Unit],
     number: usize,
     board: &Board,
     present: Option<usize>,
-    pinned: Option<usize>,
+    pinned: &[Option<usize>],
 ) -> (Option<usize>, Why) {
     let unit = &units[number];
     if unit.core.is_empty() {
         return (None, Why::Blocked);
     }
-    if pinned.is_some() {
-        return (pinned, Why::Pinned);
+    if let Some(pinned) = pinned[number] {
+        return (Some(pinned), Why::Pinned);
     }
     let free = board.free(units, number);
     // Its own groups do not count when it looks for the emptiest node.
@@ -202,16 +224,11 @@ fn place_unit(
     let roomy = best(unit, &free, &hosts);
     if let Some(present) = present {
         if let Some(other) = roomy.filter(|_| !free[present]) {
-            let better = rank(unit, other) < rank(unit, present);
-            if let Some(group) = board.gives_way(units, number, present, better) {
+            if let Some(group) = board.gives_way(facts, units, pinned, number, present) {
                 return (Some(other), Why::GivesWay(group));
             }
         }
-        let auto = unit.core.iter().any(|group| {
-            let spec = facts.groups[*group].spec;
-            Some(*group) == unit.core.first().copied() && spec.failback == Failback::Auto
-        });
-        return match better_than(unit, present, &free).filter(|_| auto) {
+        return match better_than(unit, present, &free).filter(|_| goes_home(facts, unit)) {
             Some(better) => (Some(better), Why::Failback),
             None => (Some(present), Why::Stays),
         };

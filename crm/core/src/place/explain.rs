@@ -1,7 +1,7 @@
 //! The sentence for each choice: why there, or why nowhere.
 
 use super::Choice;
-use super::choose::{Decision, Settlement, Why};
+use super::choose::{Decision, Settlement, Why, goes_home};
 use super::facts::{Facts, Hold, Stuck};
 use super::obstacle::{Obstacle, obstacle};
 use super::preference::better_than;
@@ -24,12 +24,17 @@ pub(super) fn choice(facts: &Facts<'_>, settlement: &Settlement<'_>, group: usiz
         let _ =
             write!(reason, "; it stands beside {other}, which it avoids: no other node is free");
     }
+    if let Some(first) = decision.stops_after {
+        let first = facts.group_id(first);
+        let _ = write!(reason, "; group {first}, which starts after it, stops first");
+    }
     Choice {
         node: decision.node.cloned(),
         reason,
         verdicts: verdicts(facts, settlement, group),
         pin_finished: decision.pin_finished.clone(),
         wait: decision.wait || decision.waits_for.is_some(),
+        stops_after: decision.stops_after.map(|first| facts.group_id(first).clone()),
     }
 }
 
@@ -65,7 +70,7 @@ fn sentence(
         Why::Awaits(absent) => {
             format!("waiting for node {}, which it prefers (initdead)", facts.nodes[absent].id)
         }
-        Why::Pinned => "an operator sent it there".to_owned(),
+        Why::Pinned => pinned(facts, unit, group, decision),
         Why::Stays => stays(facts, unit, group, decision),
         Why::Best => best(facts, unit, group, decision),
         Why::Failback => format!("it prefers node {node} (failback: auto)"),
@@ -73,6 +78,25 @@ fn sentence(
             let from = here.owner().map_or("its node", |from| facts.nodes[from].id.as_str());
             format!("it leaves {from} to {}, which it avoids", facts.group_id(other))
         }
+    }
+}
+
+/// A migrate: under way, or holding against `failback: auto`.
+fn pinned(facts: &Facts<'_>, unit: &Unit, group: usize, decision: &Decision<'_>) -> String {
+    let text = "an operator sent it there".to_owned();
+    let pins = &facts.situation.intents.pins;
+    let pinned = unit.core.iter().find(|group| pins.contains_key(facts.group_id(**group)));
+    let here = &facts.groups[group];
+    let there = here.owned_by().is_some()
+        && here.owned_by() == decision.node.and_then(|node| facts.node(node));
+    match pinned {
+        Some(pinned) if there && goes_home(facts, unit) => {
+            format!(
+                "{text}; it stays until `crm clear {}` (failback: auto)",
+                facts.group_id(*pinned)
+            )
+        }
+        _ => text,
     }
 }
 
@@ -91,6 +115,10 @@ fn stopped(facts: &Facts<'_>, group: usize) -> String {
         };
         let _ = write!(text, "; but node {owner} {but}");
     }
+    if let Hold::Silence(owner) = facts.groups[group].hold {
+        let owner = facts.nodes[owner].id;
+        let _ = write!(text, "; node {owner} is silent, so it may still run there");
+    }
     text
 }
 
@@ -108,7 +136,7 @@ fn kept(facts: &Facts<'_>, group: usize, stuck: Stuck, node: &str) -> String {
         ),
         Stuck::Unconfigured => format!(
             "node {node} is not configured any more and nothing proves it dead, so the group \
-             cannot be taken from it"
+             cannot be taken from it; if that machine is certainly off: `crm confirm-dead {node}`"
         ),
     }
 }
@@ -138,7 +166,7 @@ fn best(facts: &Facts<'_>, unit: &Unit, group: usize, decision: &Decision<'_>) -
             let id = facts.nodes[from].id;
             match unit_obstacle(facts, unit, from) {
                 Some((mate, found)) => {
-                    let whose = if mate == group {
+                    let whose = if mate == group || found.speaks_for_itself() {
                         String::new()
                     } else {
                         format!("for {} ", facts.group_id(mate))
@@ -150,20 +178,24 @@ fn best(facts: &Facts<'_>, unit: &Unit, group: usize, decision: &Decision<'_>) -
         }
         _ => String::new(),
     };
+    let moved = !text.is_empty();
+    let id = facts.nodes[node].id;
     let named = unit.prefer.iter().position(|preferred| *preferred == node);
+    let is = if moved { format!("{id} is ") } else { String::new() };
     let _ = match (&here.followed, named) {
         (Some(follow), _) => {
-            write!(text, "it follows role {} of {}", follow.role, follow.service)
+            let it = if moved { format!("{id} has") } else { "it follows".to_owned() };
+            write!(text, "{it} role {} of {}", follow.role, follow.service)
         }
-        (None, Some(0)) => write!(text, "its first choice"),
-        (None, Some(_)) => write!(text, "the best of its preferred nodes that can run it"),
+        (None, Some(0)) => write!(text, "{is}its first choice"),
+        (None, Some(_)) => write!(text, "{is}the best of its preferred nodes that can run it"),
         (None, None) if unit.possible.iter().filter(|possible| **possible).count() == 1 => {
-            write!(text, "the only node that can run it")
+            write!(text, "{is}the only node that can run it")
         }
         (None, None) if unit.prefer.is_empty() => {
-            write!(text, "the node that hosts least of those that can run it")
+            write!(text, "{is}the node that hosts least of those that can run it")
         }
-        (None, None) => write!(text, "no preferred node can be had, and this one can run it"),
+        (None, None) => write!(text, "no preferred node can be had, and {id} can run it"),
     };
     text
 }
@@ -187,7 +219,7 @@ fn why_nowhere(facts: &Facts<'_>, groups: &[usize], beside: Option<&Unit>) -> St
         if node < NAMED_MAX {
             let separator = if text.is_empty() { "" } else { "; " };
             let _ = write!(text, "{separator}{} ", facts.nodes[node].id);
-            if groups.first() != Some(&group) {
+            if groups.first() != Some(&group) && !found.speaks_for_itself() {
                 let _ = write!(text, "(for {}) ", facts.group_id(group));
             }
             text.push_str(&says(facts, group, &found));

@@ -2,7 +2,7 @@
 
 use super::follow::{Followed, followed};
 use super::{NodeSituation, Situation};
-use crate::id::{GroupId, NodeId};
+use crate::id::{GroupId, NodeId, Stamp};
 use crate::model::{Fencing, Group};
 use crate::packet::{Eligibility, GroupPhase};
 use crate::record::{Failures, GrantState};
@@ -29,6 +29,8 @@ pub(super) struct GroupFacts<'a> {
     pub(super) hold: Hold<'a>,
     /// The grant is `Held`, not `Ending`.
     pub(super) held: bool,
+    /// The record that granted it, or ended the grant.
+    pub(super) since: Option<Stamp>,
     /// Phase on the owner; unknown where nothing was reported.
     pub(super) phase: GroupPhase,
     /// Nodes of `prefer`, best first.
@@ -52,6 +54,8 @@ pub(super) enum Hold<'a> {
     Owned(usize),
     /// Its owner is silent, and the configuration lets this group move on silence (H36).
     Silence(usize),
+    /// Its owner is heard, but the configuration no longer has it: the group ends there in order.
+    Removed,
     /// Nothing can be taken from its owner now.
     Stuck { owner: &'a NodeId, node: Option<usize>, why: Stuck },
 }
@@ -65,7 +69,7 @@ pub(super) enum Stuck {
     Joining,
     /// R21: a stop failed there, so it may run.
     StopFailed,
-    /// The configuration no longer has the node.
+    /// The configuration no longer has the node, and it is not heard.
     Unconfigured,
 }
 
@@ -127,6 +131,7 @@ impl<'a> Facts<'a> {
             spec,
             hold: grant.map_or(Hold::Nobody, |grant| self.hold(spec, &grant.owner, phase)),
             held: grant.is_some_and(|grant| grant.state == GrantState::Held),
+            since: grant.map(|grant| grant.since),
             phase,
             prefer: spec.prefer.iter().filter_map(|node| self.node(node)).collect(),
             failures: situation.failures.get(&spec.id).filter(|nodes| !nodes.is_empty()),
@@ -141,6 +146,7 @@ impl<'a> Facts<'a> {
         let Some(node) = self.node(owner) else {
             return match self.situation.nodes.get(owner) {
                 Some(NodeSituation::Gone) => Hold::Nobody,
+                Some(NodeSituation::Online | NodeSituation::Joining) => Hold::Removed,
                 _ => Hold::Stuck { owner, node: None, why: Stuck::Unconfigured },
             };
         };
@@ -181,7 +187,7 @@ impl GroupFacts<'_> {
     /// The node it is granted to, whatever that node's state.
     pub(super) fn owner(&self) -> Option<usize> {
         match self.hold {
-            Hold::Nobody => None,
+            Hold::Nobody | Hold::Removed => None,
             Hold::Gone(node) | Hold::Owned(node) | Hold::Silence(node) => Some(node),
             Hold::Stuck { node, .. } => node,
         }

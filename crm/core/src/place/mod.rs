@@ -79,6 +79,8 @@ pub struct Choice {
     pub pin_finished: Option<String>,
     /// Nothing is to be granted yet: `starts_after` or `initdead`; `reason` says for what it waits.
     pub wait: bool,
+    /// It is to leave its owner, but only once this group, which starts after it, has stopped.
+    pub stops_after: Option<GroupId>,
 }
 
 /// Decides where every group should be. Deterministic; carrying out the answer and asking again

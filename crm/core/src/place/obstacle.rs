@@ -11,8 +11,10 @@ pub(super) enum Obstacle<'a> {
     /// The node is not online.
     Situation(NodeSituation),
     Standby,
-    /// R14.
+    /// R14: it is shutting down, and gets nothing new.
     Leaving,
+    /// R14: it has shut down.
+    Left,
     /// H24: its replica lacks acknowledged writes.
     Banned(&'a str),
     Failed(&'a Failures),
@@ -37,6 +39,14 @@ pub(super) enum Obstacle<'a> {
     },
 }
 
+impl Obstacle<'_> {
+    /// Whether its words name the group, or are about the node alone.
+    pub(super) fn speaks_for_itself(&self) -> bool {
+        use Obstacle::{Failed, Leaving, Left, Situation, Standby};
+        matches!(self, Situation(_) | Standby | Leaving | Left | Failed(_))
+    }
+}
+
 /// The first obstacle, the weightiest kind first; `None`: this group may be on this node.
 pub(super) fn obstacle<'a>(facts: &Facts<'a>, group: usize, node: usize) -> Option<Obstacle<'a>> {
     beside_role(facts, group, node).or_else(|| {
@@ -54,6 +64,9 @@ pub(super) fn beside_role<'a>(
     node: usize,
 ) -> Option<Obstacle<'a>> {
     let here = &facts.nodes[node];
+    if here.situation == NodeSituation::Lost && here.leaving {
+        return Some(Obstacle::Left);
+    }
     if here.situation != NodeSituation::Online {
         return Some(Obstacle::Situation(here.situation));
     }

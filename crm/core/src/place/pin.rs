@@ -1,6 +1,8 @@
-//! Pins: a migrate names a node. The pin is over when the group arrived or cannot follow.
+//! Pins: a migrate names a node. The pin is over when the group has arrived or cannot get there; where
+//! `failback: auto` would undo it at once it holds on, until an operator clears it or the node fails.
 
 use super::avoid::Board;
+use super::choose::goes_home;
 use super::facts::{Facts, Stuck};
 use super::unit::{Apart, Unit};
 use super::verdict::{says, unit_obstacle};
@@ -43,7 +45,15 @@ pub(super) fn pins(facts: &Facts<'_>, units: &[Unit], number: usize, board: &Boa
             continue;
         };
         let verdict = if facts.groups[*group].owned_by() == Some(node) && facts.is_running(*group) {
-            Some(format!("it has arrived on node {name}"))
+            let home = unit.prefer.first().is_none_or(|home| *home == node);
+            let cannot_stay = unit_obstacle(facts, unit, node).is_some();
+            if home || cannot_stay || !goes_home(facts, unit) {
+                Some(format!("it has arrived on node {name}"))
+            } else {
+                // `failback: auto` would undo the migrate at once: it holds until it is cleared.
+                active = Some(node);
+                None
+            }
         } else if let Some((mate, obstacle)) = unit_obstacle(facts, unit, node) {
             let text = says(facts, mate, &obstacle);
             Some(if mate == *group {

@@ -89,17 +89,19 @@ pub(super) fn says(facts: &Facts<'_>, group: usize, found: &Obstacle<'_>) -> Str
             NodeSituation::Joining => "is joining and not ready yet",
             NodeSituation::Awaited => "has not come up yet",
             NodeSituation::Lost => "is silent",
-            NodeSituation::Gone => "is proved dead, or left",
+            NodeSituation::Gone => "is proved dead",
         }
         .to_owned(),
         Obstacle::Standby => "is in standby".to_owned(),
         Obstacle::Leaving => "is leaving".to_owned(),
+        Obstacle::Left => "has left the cluster".to_owned(),
         Obstacle::Banned(reason) => format!("has a stale copy of the data: {reason}"),
         Obstacle::Failed(failures) => {
+            let id = facts.group_id(group);
             let what = if failures.stop_failed {
-                "failed to stop the group"
+                format!("failed to stop {id}")
             } else {
-                "saw the group fail"
+                format!("saw {id} fail")
             };
             match failures.count {
                 0 | 1 => format!("{what}: {}", failures.reason),

@@ -2,6 +2,7 @@
 //! prefers (`initdead`).
 
 use super::NodeSituation;
+use super::choose::{Decision, leaves};
 use super::facts::{Facts, Hold};
 use super::obstacle::lasting;
 use super::preference::rank;
@@ -17,13 +18,20 @@ pub(super) struct WaitsFor<'a> {
 }
 
 /// The first group that must run before this one may start.
-pub(super) fn waits_for<'a>(facts: &Facts<'a>, group: usize) -> Option<WaitsFor<'a>> {
+pub(super) fn waits_for<'a>(
+    facts: &Facts<'a>,
+    decisions: &[Decision<'_>],
+    group: usize,
+) -> Option<WaitsFor<'a>> {
     facts.groups[group].spec.starts_after.iter().find_map(|name| {
         let because = match facts.group(name) {
             None => "which is not configured",
-            Some(other) if facts.is_running(other) => return None,
+            Some(other) if facts.is_running(other) && !leaves(facts, decisions, other) => {
+                return None;
+            }
             Some(other) if facts.is_stopped(other) => "which is stopped by an operator",
             Some(other) if facts.groups[other].hold == Hold::Nobody => "which runs nowhere yet",
+            Some(other) if facts.is_running(other) => "which is about to leave its node",
             Some(other) if facts.groups[other].phase == GroupPhase::Starting => "which is starting",
             Some(_) => "which does not run yet",
         };

@@ -51,6 +51,16 @@ impl<R: Rules> Node<R> {
             };
             nodes.insert(node.id.clone(), situation);
         }
+        // An owner that the configuration no longer has: its groups end there in order.
+        for owner in next.grants.values().map(|grant| &grant.owner) {
+            if !nodes.contains_key(owner) {
+                let situation = self
+                    .peers
+                    .get(owner)
+                    .map_or(NodeSituation::Lost, |peer| self.situation_of(owner, peer, next));
+                nodes.insert(owner.clone(), situation);
+            }
+        }
         let reports = self.reports();
         let mut phases = BTreeMap::new();
         for (group, grant) in &next.grants {
@@ -102,8 +112,14 @@ impl<R: Rules> Node<R> {
                     }
                 }
                 Some(grant) => {
-                    let word =
-                        self.change_grant(next, cluster, group, grant, wanted, choice.wait, &nodes);
+                    // Whoever starts after it stops first; a proof that it is off needs no order.
+                    let in_turn = choice.stops_after.is_none()
+                        || self.owner_is_proved_off(next, cluster, group, grant).is_some();
+                    let word = if in_turn {
+                        self.change_grant(next, cluster, group, grant, wanted, choice.wait, &nodes)
+                    } else {
+                        None
+                    };
                     if let Some(word) = word {
                         decided.push((group.clone(), format!("{word}: {}", choice.reason)));
                     }
@@ -113,9 +129,16 @@ impl<R: Rules> Node<R> {
                 next.intents.pins.remove(group);
             }
         }
-        // Groups that the configuration no longer has end like any other.
+        // Groups that the configuration no longer has end like any other, and like the others not
+        // during maintenance.
+        let hands_off = next.intents.maintenance.is_some();
         let gone: Vec<GroupId> =
-            next.grants.keys().filter(|group| cluster.group(group).is_none()).cloned().collect();
+            next
+            .grants
+            .keys()
+            .filter(|group| cluster.group(group).is_none() && !hands_off)
+            .cloned()
+            .collect();
         for group in gone {
             if let Some(grant) = next.grants.get(&group).cloned() {
                 self.change_grant(next, cluster, &group, &grant, None, false, &nodes);
