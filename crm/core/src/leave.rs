@@ -2,15 +2,17 @@
 
 use crate::Shutdown;
 use crate::event::Event;
-use crate::id::RequestId;
+use crate::id::{GroupId, RequestId};
 use crate::node::Node;
 use crate::operator::Command;
+use crate::place::stop_order;
 use crate::rules::Rules;
 use crate::time::{Span, Time};
+use std::collections::BTreeMap;
 
 /// The request number under which a node asks for its own leave; no shell uses it.
 const LEAVE: RequestId = RequestId(u64::MAX);
-/// Added to the longest stop that the groups here may take.
+/// Added to the longest stop, one group after another, that the groups here may take.
 const MARGIN: Span = Span::secs(15);
 
 impl<R: Rules> Node<R> {
@@ -37,13 +39,21 @@ impl<R: Rules> Node<R> {
         }
     }
 
+    /// How long the groups may take to stop: those that start after others stop before them.
     fn longest_stop(&self) -> Span {
-        let groups = self.config.iter().flat_map(|cluster| &cluster.groups);
-        groups
-            .map(|group| group.resources.iter().fold(Span::ZERO, |sum, r| sum + r.timeouts.stop))
-            .max()
-            .unwrap_or_default()
-            .min(Span::secs(600))
+        let Some(cluster) = &self.config else { return Span::ZERO };
+        let mut begins: BTreeMap<GroupId, Span> = BTreeMap::new();
+        let mut longest = Span::ZERO;
+        for group in stop_order(cluster).iter().filter_map(|id| cluster.group(id)) {
+            let own = group.resources.iter().fold(Span::ZERO, |sum, r| sum + r.timeouts.stop);
+            let stopped = begins.get(&group.id).copied().unwrap_or_default() + own;
+            longest = longest.max(stopped);
+            for base in &group.starts_after {
+                let begin = begins.entry(base.clone()).or_default();
+                *begin = stopped.max(*begin);
+            }
+        }
+        longest.min(Span::secs(600))
     }
 
     /// Without anybody to coordinate a move, a leaver stops what it runs by itself.

@@ -6,7 +6,7 @@ use crate::id::{Digest, NodeId};
 use crate::model::Fencing;
 use crate::node::Node;
 use crate::packet::GroupPhase;
-use crate::record::GrantState;
+use crate::record::{Grant, GrantState};
 use crate::rules::Rules;
 use crate::status::{GroupStatus, NodeState, NodeStatus, Status};
 use crate::time::Time;
@@ -186,8 +186,7 @@ impl<R: Rules> Node<R> {
         let choice = self.coordinating().and_then(|c| c.placement.groups.get(id));
         let mut elsewhere = BTreeMap::new();
         for node in self.peers.keys().chain([&self.id]) {
-            let dead = self.peers.get(node).is_some_and(|peer| peer.is_proved_dead());
-            if Some(node) == owner.as_ref() || dead {
+            if Some(node) == owner.as_ref() || self.was_proved_off(node, grant) {
                 continue;
             }
             if let Some(report) = reported(node)
@@ -239,6 +238,19 @@ impl<R: Rules> Node<R> {
                 .cloned()
                 .collect(),
         }
+    }
+
+    /// Whether the last report of a node proves nothing any more: it is proved dead, or it is silent
+    /// and the group was granted elsewhere since, which with devices takes a proof (R11). That proof
+    /// itself is forgotten with its epoch.
+    fn was_proved_off(&self, node: &NodeId, grant: Option<&Grant>) -> bool {
+        let Some(peer) = self.peers.get(node) else { return false };
+        let devices = self.config.as_ref().is_some_and(|cluster| cluster.fencing != Fencing::None);
+        let older = peer
+            .report
+            .as_ref()
+            .is_some_and(|report| grant.is_some_and(|grant| report.obeyed < grant.since));
+        peer.is_proved_dead() || (devices && !peer.alive && older)
     }
 
     fn warnings(&self, status: &Status) -> Vec<String> {

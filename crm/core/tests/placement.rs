@@ -143,7 +143,8 @@ impl World {
 
     fn grant(&mut self, group: &str, owner: &str, state: &str, phase: &str, since: u64) {
         let state = if state == "held" { GrantState::Held } else { GrantState::Ending };
-        let grant = Grant { owner: owner.into(), state, since: Stamp { epoch: Epoch(1), version: since } };
+        let grant =
+            Grant { owner: owner.into(), state, since: Stamp { epoch: Epoch(1), version: since } };
         self.grants.insert(group.into(), grant);
         let phase = match phase {
             "running" => GroupPhase::Running,
@@ -200,9 +201,7 @@ impl World {
                     self.grant(group.as_str(), node.as_str(), "held", "running", since);
                 }
                 // What moves and has to wait is down meanwhile.
-                Some(node) if self.grants.get(group).is_some_and(|grant| {
-                    grant.owner == *node
-                }) => {}
+                Some(node) if self.grants.get(group).is_some_and(|grant| grant.owner == *node) => {}
                 _ => {
                     self.grants.remove(group);
                     self.phases.remove(group);

@@ -105,12 +105,17 @@ pub(super) fn settle<'a>(facts: &Facts<'a>) -> Settlement<'a> {
     let pinned: Vec<Option<usize>> = pins.iter().map(|pins| pins.target).collect();
     let mut present: Vec<Option<usize>> =
         units.iter().map(|unit| present_place(facts, unit)).collect();
+    // A unit is where its leading group is, also those of it that have yet to follow.
+    for (unit, node) in units.iter().zip(&present).filter(|(_, node)| node.is_some()) {
+        for group in &unit.core {
+            board.put(*group, *node);
+        }
+    }
     let mut whys: Vec<Option<Why>> = vec![None; units.len()];
     for _ in 0..rounds {
         let mut changed = false;
         for (number, unit) in units.iter().enumerate() {
-            let (node, why) =
-                place_unit(facts, &units, number, &board, present[number], &pinned);
+            let (node, why) = place_unit(facts, &units, number, &board, present[number], &pinned);
             if node != present[number] || whys[number].is_none() {
                 whys[number] = Some(why);
             }
@@ -223,10 +228,10 @@ fn place_unit(
     }
     let roomy = best(unit, &free, &hosts);
     if let Some(present) = present {
-        if let Some(other) = roomy.filter(|_| !free[present]) {
-            if let Some(group) = board.gives_way(facts, units, pinned, number, present) {
-                return (Some(other), Why::GivesWay(group));
-            }
+        if let Some(other) = roomy.filter(|_| !free[present])
+            && let Some(group) = board.gives_way(facts, units, pinned, number, present)
+        {
+            return (Some(other), Why::GivesWay(group));
         }
         return match better_than(unit, present, &free).filter(|_| goes_home(facts, unit)) {
             Some(better) => (Some(better), Why::Failback),

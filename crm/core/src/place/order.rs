@@ -15,7 +15,9 @@ pub fn stop_order(cluster: &Cluster) -> Vec<GroupId> {
     let needs: Vec<Vec<usize>> = cluster
         .groups
         .iter()
-        .map(|group| group.starts_after.iter().filter_map(|id| positions.get(id).copied()).collect())
+        .map(|group| {
+            group.starts_after.iter().filter_map(|id| positions.get(id).copied()).collect()
+        })
         .collect();
     let starts = start_order(&needs);
     starts.iter().rev().map(|group| cluster.groups[*group].id.clone()).collect()

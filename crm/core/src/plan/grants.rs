@@ -132,8 +132,7 @@ impl<R: Rules> Node<R> {
         // Groups that the configuration no longer has end like any other, and like the others not
         // during maintenance.
         let hands_off = next.intents.maintenance.is_some();
-        let gone: Vec<GroupId> =
-            next
+        let gone: Vec<GroupId> = next
             .grants
             .keys()
             .filter(|group| cluster.group(group).is_none() && !hands_off)

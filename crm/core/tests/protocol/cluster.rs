@@ -1,6 +1,6 @@
 //! A few nodes on a perfect network, driven by hand: small enough to single-step a rule.
 
-use crm_core::id::{Incarnation, LinkId, NodeId, StoreId, WriteId};
+use crm_core::id::{GroupId, Incarnation, LinkId, NodeId, StoreId, WriteId};
 use crm_core::model::{
     AgentClass, AgentRef, Cluster, Failback, FenceDevice, Fencing, Group, NodeSpec, OnFail,
     Resource, RestartPolicy, Timeouts, Timing,
@@ -13,7 +13,7 @@ use crm_core::{Destination, FenceResult, Input, Node, Output, Start};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The first word of a configuration text: `device` or `none`; then the nodes; then after `|` the
-/// groups, each with its preferred node.
+/// groups, each with its preferred nodes, `:auto` for failback, `:after=GROUP,…`, `:with=GROUP,…`.
 pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
     let (head, groups) = text.split_once('|').unwrap_or((text, ""));
     let mut words = head.split_whitespace();
@@ -38,12 +38,25 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
     let groups = groups
         .split_whitespace()
         .map(|word| {
-            let (name, prefer) = word.split_once('@').unwrap_or((word, ""));
+            let mut options = word.split(':');
+            let head = options.next().unwrap_or_default();
+            let (name, prefer) = head.split_once('@').unwrap_or((head, ""));
+            let (mut failback, mut after, mut with) = (Failback::Manual, vec![], vec![]);
+            for option in options {
+                let (key, value) = option.split_once('=').unwrap_or((option, ""));
+                let named = || value.split(',').map(GroupId::new).collect();
+                match key {
+                    "auto" => failback = Failback::Auto,
+                    "after" => after = named(),
+                    "with" => with = named(),
+                    other => panic!("unknown option {other}"),
+                }
+            }
             Group {
                 id: name.into(),
                 prefer: prefer.split(',').filter(|p| !p.is_empty()).map(NodeId::new).collect(),
                 only_preferred: false,
-                failback: Failback::Manual,
+                failback,
                 resources: vec![Resource {
                     id: "r".into(),
                     agent: AgentRef { class: AgentClass::Own, name: "vip".into() },
@@ -55,9 +68,9 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
                     stateless: protection == "stateless",
                     observe_everywhere: false,
                 }],
-                runs_with: vec![],
+                runs_with: with,
                 avoids: vec![],
-                starts_after: vec![],
+                starts_after: after,
                 follow: None,
                 priority: 0,
                 restart: RestartPolicy { count: 3, window: Span::secs(600) },
@@ -102,6 +115,8 @@ pub(crate) struct Lab {
     pub(crate) log: Vec<String>,
     pub(crate) replies: Vec<(NodeId, u64, crm_core::operator::Outcome)>,
     pub(crate) fenced: Vec<NodeId>,
+    /// Starts and stops that succeeded, in order: `start web on a`.
+    pub(crate) done: Vec<String>,
 }
 
 impl Lab {
@@ -135,6 +150,7 @@ impl Lab {
             log: vec![],
             replies: vec![],
             fenced: vec![],
+            done: vec![],
         };
         for (i, name) in names.iter().enumerate() {
             let mut disk = Stored::new(store(i));
@@ -303,12 +319,15 @@ impl Lab {
                 let Some(machine) = self.machines.get_mut(&name) else { continue };
                 let outcome = match op.action {
                     Action::Start => {
+                        self.done.push(format!("start {key} on {name}"));
                         machine.running.insert(key);
                         OpOutcome::Done
                     }
                     Action::Stop if machine.stops_fail => OpOutcome::Failed { code: 1 },
                     Action::Stop => {
-                        machine.running.remove(&key);
+                        if machine.running.remove(&key) {
+                            self.done.push(format!("stop {key} on {name}"));
+                        }
                         OpOutcome::Done
                     }
                     _ if machine.running.contains(&key) => OpOutcome::Done,

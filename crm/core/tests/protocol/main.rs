@@ -1,6 +1,7 @@
 //! The protocol's rules on a few nodes, single-stepped. The simulator goes wide; this goes deep.
 
 mod cluster;
+mod placing;
 
 use cluster::Lab;
 use crm_core::time::Span;
