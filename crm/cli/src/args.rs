@@ -253,7 +253,7 @@ pub(crate) enum Change {
         #[arg(long = "for", value_name = "TIME")]
         lasts: Option<String>,
     },
-    /// Forget failures, so that a group is tried again
+    /// Forget failures, so that a group is tried again; a migrate of the group named no longer holds
     Clear {
         group: Option<String>,
         #[arg(long, value_name = "NODE")]

@@ -2,13 +2,14 @@
 //!
 //!     cargo run --release -p crm-tests --bin bench [-- [--rounds N] [SECTION...]]
 //!
-//! Sections: takeover, migration, repair, idle, simulation. Nothing it starts outlives it: every
+//! Sections: takeover, migration, repair, idle, placement, simulation. Nothing it starts outlives it: every
 //! namespace ends with the process that keeps it, and that one ends with this one.
 
 mod echo;
 mod idle;
 mod machine;
 mod migration;
+mod placement;
 mod repair;
 mod scene;
 mod simulation;
@@ -21,11 +22,12 @@ mod watch;
 use table::Table;
 
 const ROUNDS: usize = 11;
-const SECTIONS: [(&str, fn(usize, &mut Table)); 5] = [
+const SECTIONS: [(&str, fn(usize, &mut Table)); 6] = [
     ("takeover", takeover::measure),
     ("migration", migration::measure),
     ("repair", repair::measure),
     ("idle", idle::measure),
+    ("placement", placement::measure),
     ("simulation", simulation::measure),
 ];
 
