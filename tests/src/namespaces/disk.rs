@@ -1,13 +1,18 @@
 //! A disk that every node of the laboratory can reach: a file behind a loop device.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
-/// A loop device. It is given back when it goes, also when a test fails.
+/// Gives the device back when its input ends. While a namespace still has it mounted the kernel does
+/// that later, at the unmount.
+const GIVE_BACK: &str = "cat >/dev/null; exec losetup --detach \"$0\"";
+
+/// A loop device. It is given back when it goes, also when a test fails or is killed.
 #[derive(Debug)]
 pub struct Disk {
     /// The block device, as `/dev/loop3`.
     pub device: PathBuf,
+    guard: Child,
 }
 
 impl Disk {
@@ -20,23 +25,38 @@ impl Disk {
         let path = directory.join("disk");
         let file = std::fs::File::create(&path).expect("the disk's file");
         file.set_len(mebibytes * 1024 * 1024).expect("room for the disk");
-        let device = said(Command::new("losetup").args(["--find", "--show"]).arg(&path));
-        let disk = Disk { device: PathBuf::from(device.trim()) };
-        said(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&disk.device));
+        let said = said(tool("losetup").args(["--find", "--show"]).arg(&path));
+        let device = PathBuf::from(said.trim());
+        // In a session of its own, so that what ends the test from a terminal does not end it.
+        let guard = tool("setsid")
+            .args(["sh", "-c", GIVE_BACK])
+            .arg(&device)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("setsid");
+        let disk = Disk { device, guard };
+        self::said(tool("mkfs.ext4").args(["-q", "-F"]).arg(&disk.device));
         disk
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // While a namespace still has it mounted the kernel gives it back later, at the unmount.
-        let _ = Command::new("losetup").arg("--detach").arg(&self.device).output();
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
     }
 }
 
-fn said(command: &mut Command) -> String {
+fn tool(program: &str) -> Command {
+    let mut command = Command::new(program);
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    command
+}
+
+fn said(command: &mut Command) -> String {
     let done = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let error = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "{command:?}: {error}");

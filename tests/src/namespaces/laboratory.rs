@@ -3,7 +3,7 @@
 use super::node::{Node, install_programs};
 use super::probe::Probe;
 use super::radio::Radio;
-use crm_core::status::Status;
+use crm_core::status::{LinkStatus, Status};
 use crm_sandbox::{FenceMode, Keeper, Power, SharedPower, Switchboard, script};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -211,6 +211,10 @@ impl Laboratory {
         let mut text = String::new();
         for node in self.nodes.values() {
             text.push_str(&format!("--- {}\n{}\n", node.name, node.log()));
+            if node.is_up() && !self.is_frozen(&node.name) {
+                let seen = node.run("crm", &["status", "--links"]);
+                text.push_str(&format!("{}{}\n", seen.stdout, seen.stderr));
+            }
         }
         text
     }
@@ -284,6 +288,28 @@ impl Laboratory {
         self.client.pid
     }
 
+    /// Nodes that the power switch was asked to end, in order, whether it did or not.
+    #[must_use]
+    pub fn fence_requests(&self) -> Vec<String> {
+        self.power.lock().unwrap_or_else(PoisonError::into_inner).requests.clone()
+    }
+
+    /// Lets a node hear `count` more heartbeats of each node that it hears at all: for what must not
+    /// happen, a time in which it would have.
+    pub fn beats(&self, node: &str, count: u64) {
+        let heard = |lab: &Laboratory| -> BTreeMap<String, u64> {
+            let status = lab.node(node).status();
+            let up = status.nodes.iter().filter(|peer| peer.links.iter().any(|link| link.up));
+            let sum = |links: &[LinkStatus]| links.iter().map(|link| link.received).sum();
+            up.map(|peer| (peer.id.to_string(), sum(&peer.links))).collect()
+        };
+        let before = heard(self);
+        self.wait(&format!("{node} hears the others"), Duration::from_secs(60), |lab| {
+            let now = heard(lab);
+            now.iter().all(|(peer, n)| *n >= before.get(peer).copied().unwrap_or(0) + count)
+        });
+    }
+
     /// Asks an address from the client's network, all the time.
     #[must_use]
     pub fn probe(&self, address: &str, period: Duration) -> Probe {
@@ -338,6 +364,12 @@ impl Laboratory {
             assert!(Instant::now() < until, "{name} does not become {want}");
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    fn is_frozen(&self, name: &str) -> bool {
+        let group = find_cgroup_mount().map(|mount| mount.join(self.control_group(name)));
+        let state = group.map(|group| std::fs::read_to_string(group.join("cgroup.events")));
+        state.is_some_and(|text| text.is_ok_and(|text| text.contains("frozen 1")))
     }
 
     /// Its name carries the laboratory's: two of them may have nodes of one name.

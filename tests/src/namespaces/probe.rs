@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 /// One answer or its absence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
+    /// When it was asked.
     pub at: Instant,
+    /// When it was answered, or was no longer waited for.
+    pub done: Instant,
     /// What the server said of itself; `None`: nobody answered.
     pub from: Option<String>,
 }
@@ -40,7 +43,9 @@ impl Probe {
                 .and_then(|file| Ok(setns(file, CloneFlags::CLONE_NEWNET)?));
             assert!(entered.is_ok(), "the probe cannot enter the client's network: {entered:?}");
             while !stopped.load(Ordering::Relaxed) {
-                let answer = Answer { at: Instant::now(), from: ask(address) };
+                let at = Instant::now();
+                let from = ask(address);
+                let answer = Answer { at, done: Instant::now(), from };
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 if kept.len() < ANSWERS_MAX {
                     kept.push(answer);
@@ -80,14 +85,15 @@ impl Probe {
         }
     }
 
-    /// Time between the last answer before `at` and the first one after it.
+    /// Time between the last answer of one node and the first one of another after `since`, if the
+    /// other one has answered.
     #[must_use]
-    pub fn outage_around(&self, at: Instant) -> Option<Duration> {
+    pub fn handover(&self, from: &str, to: &str, since: Instant) -> Option<Duration> {
         let answers = self.answers();
-        let good = |answer: &&Answer| answer.from.is_some();
-        let before = answers.iter().filter(good).rfind(|answer| answer.at <= at)?;
-        let after = answers.iter().filter(good).find(|answer| answer.at > at)?;
-        Some(after.at - before.at)
+        let by = |answer: &&Answer, name: &str| answer.from.as_deref() == Some(name);
+        let after = answers.iter().find(|answer| answer.at >= since && by(answer, to))?;
+        let before = answers.iter().rfind(|answer| answer.done < after.done && by(answer, from))?;
+        Some(after.done - before.done)
     }
 }
 

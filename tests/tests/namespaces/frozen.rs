@@ -1,61 +1,152 @@
 //! A node that does not run for a while, and comes back late.
 
-use super::support::{WEB, stateless_group, web_group, with_device, without_device};
-use crm_tests::namespaces::{Laboratory, Options};
+use super::support::{
+    A_WHILE, THREE, TWO, WEB, pids, say, stateless_group, wait_whole, web_group, with_device,
+    without_device,
+};
+use crm_tests::namespaces::{FenceMode, Laboratory, Options, Probe};
 use std::time::{Duration, Instant};
 
-#[test]
-fn h36_a_thawed_node_stops_answering_for_what_silence_gave_away() {
-    let mut lab = Laboratory::new(Options::new(&["alpha", "beta"], 1));
-    let config = without_device(&lab, &stateless_group("web", "alpha, beta", WEB));
-    lab.found(&config);
-    lab.wait_running("web", "alpha");
-    // The client's neighbour table follows the announcements, so it cannot tell what alpha would
-    // answer: that is asked inside alpha's network too.
+/// How long a thawed node's application may go on answering.
+const LIMIT: Duration = Duration::from_millis(50);
+
+/// Freezes who serves until another does, thaws it, and measures. Gives who serves now.
+fn freeze_and_thaw(lab: &Laboratory, owner: &str) -> String {
     let server = format!("{WEB}:80");
-    let inside = lab.probe_inside("alpha", &server, Duration::from_millis(2));
-    inside.wait_for("alpha", Instant::now(), Duration::from_secs(5));
+    let others: Vec<&String> = lab.nodes.keys().filter(|name| *name != owner).collect();
     let outside = lab.probe(&server, Duration::from_millis(5));
-    lab.freeze("alpha", true);
-    let taken = outside.wait_for("beta", Instant::now(), Duration::from_secs(20));
-    let thawed = Instant::now();
-    lab.freeze("alpha", false);
-    lab.wait("alpha gave the address up", Duration::from_secs(5), |lab| {
-        !lab.node("alpha").has_address(WEB)
+    // The client's neighbour table follows the announcements, so it cannot tell what the frozen node
+    // would answer: that is asked inside its network too.
+    let inside = lab.probe_inside(owner, &server, Duration::from_millis(2));
+    inside.wait_for(owner, Instant::now(), Duration::from_secs(5));
+    lab.freeze(owner, true);
+    let frozen = Instant::now();
+    let mut taker = None;
+    lab.wait("another one serves", Duration::from_secs(30), |_| {
+        taker = others.iter().find_map(|name| Some((*name, first(&outside, name, frozen)?)));
+        taker.is_some()
     });
-    println!(
-        "both had the address for at most {:?}, {:?} of that after the thaw",
-        taken.elapsed(),
-        thawed.elapsed()
-    );
-    // Asked inside alpha, beta answers once alpha's kernel has let go.
-    inside.wait_for("beta", thawed, Duration::from_secs(5));
-    std::thread::sleep(Duration::from_millis(1000));
+    let (taker, taken) = taker.expect("it was waited for");
+    assert!(lab.node(owner).is_up());
+    let thawed = Instant::now();
+    lab.freeze(owner, false);
+    // Once its kernel has let go of the address, the other one answers even there.
+    inside.wait_for(taker, thawed, Duration::from_secs(5));
+    let gone = first(&inside, taker, thawed).expect("it answers");
+    lab.beats(taker, A_WHILE);
+    let mut last = None;
     for (place, probe) in [("inside", &inside), ("outside", &outside)] {
         let answers = probe.answers().into_iter();
         let late: Vec<Duration> = answers
-            .filter(|answer| answer.at > thawed && answer.from.as_deref() == Some("alpha"))
-            .map(|answer| answer.at - thawed)
+            .filter(|answer| answer.done > thawed && answer.from.as_deref() == Some(owner))
+            .map(|answer| answer.done - thawed)
             .collect();
-        println!("answers of the thawed node, asked {place}: {late:?}");
         assert!(
-            late.iter().all(|after| *after < Duration::from_millis(50)),
-            "asked {place}: {late:?}\n{}",
+            late.iter().all(|after| *after < LIMIT),
+            "asked {place}, the thawed node answered: {late:?}\n{}",
             lab.logs()
         );
+        last = last.max(late.into_iter().max());
     }
-    lab.wait_running("web", "beta");
-    assert!(!lab.node("alpha").has_address(WEB), "{}", lab.logs());
+    say(format!(
+        "{} nodes, fencing: none: {owner} frozen, {taker} served after {:?}; both had the address for \
+         {:?}, of that {:?} after the thaw; last answer of the thawed node's application: {}",
+        lab.nodes.len(),
+        taken - frozen,
+        gone - taken,
+        gone - thawed,
+        last.map_or("none".to_owned(), |last| format!("{last:?} after the thaw"))
+    ));
+    lab.wait_running("web", taker);
+    assert!(!lab.node(owner).has_address(WEB), "{}", lab.logs());
+    assert!(pids(lab, owner, "lab-web").is_empty(), "{}", lab.logs());
+    taker.clone()
+}
+
+/// When this node was first heard to answer.
+fn first(probe: &Probe, name: &str, since: Instant) -> Option<Instant> {
+    let answers = probe.answers().into_iter();
+    let mut from = answers.filter(|a| a.at >= since && a.from.as_deref() == Some(name));
+    from.next().map(|answer| answer.done)
+}
+
+fn a_thawed_node_stops_answering(names: &[&str]) {
+    let mut lab = Laboratory::new(Options::new(names, 1));
+    let config = without_device(&lab, &stateless_group("web", &names.join(", "), WEB));
+    lab.found(&config);
+    lab.wait_running("web", "alpha");
+    let mut owner = "alpha".to_owned();
+    for _ in 0..3 {
+        owner = freeze_and_thaw(&lab, &owner);
+        wait_whole(&lab);
+    }
 }
 
 #[test]
-fn i1_with_a_device_a_frozen_node_never_thaws_into_holding_anything() {
-    let mut lab = Laboratory::new(Options::new(&["alpha", "beta"], 1));
+fn h36_of_two_a_thawed_node_stops_answering_for_what_silence_gave_away() {
+    a_thawed_node_stops_answering(TWO);
+}
+
+#[test]
+fn h36_of_three_a_thawed_node_stops_answering_for_what_silence_gave_away() {
+    a_thawed_node_stops_answering(THREE);
+}
+
+fn with_a_device_nothing_is_left_to_thaw(names: &[&str]) {
+    let mut lab = Laboratory::new(Options::new(names, 1));
+    let config = with_device(&lab, &web_group("web", &names.join(", "), WEB, 80));
+    lab.found(&config);
+    lab.wait_running("web", "alpha");
+    let probe = lab.probe(&format!("{WEB}:80"), Duration::from_millis(5));
+    probe.wait_for("alpha", Instant::now(), Duration::from_secs(5));
+    lab.freeze("alpha", true);
+    let frozen = Instant::now();
+    probe.wait_for("beta", frozen, Duration::from_secs(30));
+    let thawed = Instant::now();
+    lab.freeze("alpha", false);
+    assert_eq!(lab.fenced(), ["alpha"], "{}", lab.logs());
+    assert!(!lab.node("alpha").is_up(), "nothing of it is left to thaw");
+    lab.wait_running("web", "beta");
+    lab.beats("beta", if names.len() > 2 { A_WHILE } else { 0 });
+    let late = probe
+        .answers()
+        .into_iter()
+        .filter(|answer| answer.done > frozen + LIMIT && answer.from.as_deref() == Some("alpha"));
+    assert_eq!(late.count(), 0, "a frozen and fenced node answered, thawed {:?}", thawed - frozen);
+}
+
+#[test]
+fn i1_with_a_device_a_frozen_node_of_two_never_thaws_into_holding_anything() {
+    with_a_device_nothing_is_left_to_thaw(TWO);
+}
+
+#[test]
+fn i1_with_a_device_a_frozen_node_of_three_never_thaws_into_holding_anything() {
+    with_a_device_nothing_is_left_to_thaw(THREE);
+}
+
+#[test]
+fn i1_while_the_device_fails_nobody_takes_over_and_the_thawed_node_goes_on_alone() {
+    let mut lab = Laboratory::new(Options::new(TWO, 1));
     let config = with_device(&lab, &web_group("web", "alpha, beta", WEB, 80));
     lab.found(&config);
     lab.wait_running("web", "alpha");
+    let server = pids(&lab, "alpha", "lab-web");
+    let probe = lab.probe(&format!("{WEB}:80"), Duration::from_millis(5));
+    lab.set_fencing(FenceMode::Fails);
     lab.freeze("alpha", true);
-    lab.wait_running("web", "beta");
-    assert_eq!(lab.fenced(), ["alpha"]);
-    assert!(!lab.node("alpha").is_up(), "nothing of it is left to thaw");
+    lab.wait("beta has tried twice", Duration::from_secs(30), |lab| {
+        lab.fence_requests().len() >= 2
+    });
+    assert!(!lab.node("beta").has_address(WEB), "{}", lab.logs());
+    let thawed = Instant::now();
+    lab.freeze("alpha", false);
+    probe.wait_for("alpha", thawed, Duration::from_secs(5));
+    wait_whole(&lab);
+    lab.wait_running("web", "alpha");
+    lab.beats("alpha", A_WHILE);
+    let by_beta = probe.answers().into_iter().find(|a| a.from.as_deref() == Some("beta"));
+    assert_eq!(by_beta, None, "two held it\n{}", lab.logs());
+    assert_eq!(pids(&lab, "alpha", "lab-web"), server, "{}", lab.logs());
+    assert!(lab.fenced().is_empty());
 }

@@ -1,6 +1,6 @@
 //! What is taken away from a running group is put back; what only the daemon did is not noticed.
 
-use super::support::{WEB, web_group, with_device};
+use super::support::{A_WHILE, THREE, TWO, WEB, say, wait_whole, web_group, with_device};
 use crm_tests::namespaces::{Laboratory, Options};
 use std::time::{Duration, Instant};
 
@@ -41,25 +41,56 @@ fn an_address_a_mount_and_a_process_are_repaired_within_a_second() {
         });
         probe.wait_for("alpha", fault + Duration::from_millis(20), Duration::from_secs(10));
         let took = fault.elapsed();
-        println!("{program}: whole after {took:?}");
+        say(format!("{program} {args:?}: whole after {took:?}"));
         assert!(took < LIMIT, "fault {number} took {took:?}\n{}", lab.logs());
         lab.wait_running("web", "alpha");
     }
 }
 
-#[test]
-fn r17_a_daemon_that_is_killed_and_started_again_restarts_nothing() {
-    let mut lab = Laboratory::new(Options::new(&["alpha", "beta"], 1));
-    let config = with_device(&lab, &web_group("web", "alpha, beta", WEB, 80));
+/// The web server and the very mount under it.
+fn held(lab: &Laboratory) -> (String, Option<String>) {
+    let mounts = lab.node("alpha").run("cat", &["/proc/self/mountinfo"]).stdout;
+    let mount = mounts.lines().find(|line| line.contains("/run/lock/web")).map(str::to_owned);
+    (web_pid(lab), mount)
+}
+
+fn daemons_that_are_killed_restart_nothing(names: &[&str]) {
+    let mut lab = Laboratory::new(Options::new(names, 1));
+    let config = with_device(&lab, &web_group("web", &names.join(", "), WEB, 80));
     lab.found(&config);
     lab.wait_running("web", "alpha");
-    let before = (web_pid(&lab), lab.node("alpha").run("cat", &["/proc/self/mountinfo"]).stdout);
-    lab.node_mut("alpha").kill_daemon();
-    lab.node_mut("alpha").start_daemon(&[]);
+    let before = held(&lab);
+    assert!(!before.0.is_empty() && before.1.is_some(), "{before:?}");
+    let probe = lab.probe(&format!("{WEB}:80"), Duration::from_millis(5));
+    probe.wait_for("alpha", Instant::now(), Duration::from_secs(5));
+    let begun = Instant::now();
+    // The owner's and coordinator's, then each other one, then all of them at once.
+    for name in names {
+        lab.node_mut(name).kill_daemon();
+        lab.node_mut(name).start_daemon(&[]);
+        wait_whole(&lab);
+    }
+    for name in names {
+        lab.node_mut(name).kill_daemon();
+    }
+    for name in names {
+        lab.node_mut(name).start_daemon(&[]);
+    }
+    wait_whole(&lab);
     lab.wait_running("web", "alpha");
-    let mount = |text: &str| text.lines().find(|l| l.contains("/run/lock/web")).map(str::to_owned);
-    let after = (web_pid(&lab), lab.node("alpha").run("cat", &["/proc/self/mountinfo"]).stdout);
-    assert_eq!(before.0, after.0, "{}", lab.logs());
-    assert_eq!(mount(&before.1), mount(&after.1));
-    assert!(lab.fenced().is_empty(), "{}", lab.logs());
+    lab.beats("alpha", A_WHILE);
+    assert_eq!(held(&lab), before, "{}", lab.logs());
+    assert!(lab.fence_requests().is_empty(), "{}", lab.logs());
+    let unanswered = probe.answers().into_iter().filter(|a| a.at > begun && a.from.is_none());
+    assert_eq!(unanswered.count(), 0, "the service was not there for a moment\n{}", lab.logs());
+}
+
+#[test]
+fn r17_of_two_nodes_daemons_that_are_killed_and_started_again_restart_nothing() {
+    daemons_that_are_killed_restart_nothing(TWO);
+}
+
+#[test]
+fn r17_of_three_nodes_daemons_that_are_killed_and_started_again_restart_nothing() {
+    daemons_that_are_killed_restart_nothing(THREE);
 }

@@ -1,6 +1,13 @@
 //! Configurations and waits that several tests share.
 
+use crm_core::status::{NodeState, Status};
 use crm_tests::namespaces::Laboratory;
+use std::fmt::Display;
+use std::io::Write;
+use std::time::Duration;
+
+pub(crate) const TWO: &[&str] = &["alpha", "beta"];
+pub(crate) const THREE: &[&str] = &["alpha", "beta", "gamma"];
 
 /// The address that the web group serves.
 pub(crate) const WEB: &str = "10.77.0.100";
@@ -8,6 +15,15 @@ pub(crate) const WEB: &str = "10.77.0.100";
 /// A heartbeat section that is quick but stable on a busy machine.
 pub(crate) const HEARTBEAT: &str =
     "heartbeat: {keepalive: 100ms, warntime: 400ms, deadtime: 1s, initdead: 5s}\n";
+
+/// Heartbeats in which whatever was to happen would have: two seconds.
+pub(crate) const A_WHILE: u64 = 20;
+
+/// Says a figure that was measured, also when the test passes: the runner keeps what is printed by
+/// the macros to itself.
+pub(crate) fn say(figure: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "    {figure}");
+}
 
 /// A group with a mount, a process and an address.
 pub(crate) fn web_group(name: &str, prefer: &str, address: &str, port: u16) -> String {
@@ -43,4 +59,37 @@ pub(crate) fn stateless_group(name: &str, prefer: &str, address: &str) -> String
          \x20     - vip: {{address: {address}/24, dad: false}}\n\
          \x20     - process: {{command: \"{web} {address}:80\", ready_tcp: \"{address}:80\", stateless: true}}\n"
     )
+}
+
+/// Brings a node back that was ended, and waits until it votes and may run groups again.
+pub(crate) fn bring_back(lab: &mut Laboratory, name: &str) {
+    lab.power_on(name);
+    lab.node_mut(name).start_daemon(&[]);
+    wait_whole(lab);
+}
+
+/// Waits until every node is online, votes, and obeys one record.
+pub(crate) fn wait_whole(lab: &Laboratory) {
+    lab.wait("every node votes and obeys", Duration::from_secs(60), |lab| {
+        lab.view().is_some_and(|status| {
+            status.nodes.iter().all(|node| {
+                node.voter && node.state == NodeState::Online && node.obeyed == Some(status.stamp)
+            })
+        })
+    });
+}
+
+/// Everything the cluster has decided. A fault that moves nothing leaves it as it is.
+pub(crate) fn decisions(status: &Status) -> String {
+    let nodes: Vec<_> =
+        status.nodes.iter().map(|n| (&n.id, n.state, n.voter, n.incarnation)).collect();
+    let groups: Vec<_> = status.groups.iter().map(|g| (&g.id, &g.owner, g.phase)).collect();
+    let record = (status.epoch, status.stamp, status.obeyed, &status.coordinator);
+    format!("{record:?} {nodes:?} {groups:?}")
+}
+
+/// Processes of a node with exactly this name, by number, as it sees them.
+pub(crate) fn pids(lab: &Laboratory, node: &str, program: &str) -> Vec<String> {
+    let found = lab.node(node).run("pgrep", &["-x", program]).stdout;
+    found.lines().map(|line| line.trim().to_owned()).collect()
 }
