@@ -127,7 +127,9 @@ impl<R: Rules> Node<R> {
                 return;
             }
             Verdict::Replay => {
-                self.refused.replayed += u64::from(!copy);
+                let count =
+                    if copy { &mut self.refused.copies } else { &mut self.refused.replayed };
+                *count += 1;
                 return;
             }
         }

@@ -3,8 +3,10 @@
 /// How many, since this daemon started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
-    /// Seen before on the same link, or too old to tell. Copies that other links bring are none.
+    /// Seen before on the same link, or too old to tell.
     pub replayed: u64,
+    /// Seen before on another link: what is sent on every link comes once from each.
+    pub copies: u64,
     /// To an earlier run of this node's daemon (H14).
     pub misaddressed: u64,
     /// Of a run that has not shown yet that it is live (H29): answered, not believed. A few for each
@@ -21,9 +23,10 @@ pub struct Refused {
 impl Refused {
     /// Every reason, as `crm status --links` names it, with its count.
     #[must_use]
-    pub fn reasons(&self) -> [(&'static str, u64); 6] {
+    pub fn reasons(&self) -> [(&'static str, u64); 7] {
         [
             ("replayed", self.replayed),
+            ("copies", self.copies),
             ("misaddressed", self.misaddressed),
             ("unproven", self.unproven),
             ("for_another", self.for_another),

@@ -265,6 +265,14 @@ impl Laboratory {
         ip(&self.switch, &format!("link set {port} {state}"));
     }
 
+    /// Cuts a node off behind its switch, or connects it again: its own cable stays plugged, so it sees
+    /// a carrier and nobody else.
+    pub fn isolate(&self, name: &str, link: u8, cut: bool) {
+        let port = format!("p{link}{}", &name[..name.len().min(10)]);
+        let words = if cut { "nomaster".to_owned() } else { format!("master br{link}") };
+        ip(&self.switch, &format!("link set {port} {words}"));
+    }
+
     pub fn set_fencing(&self, mode: FenceMode) {
         self.power.lock().unwrap_or_else(PoisonError::into_inner).mode = mode;
     }

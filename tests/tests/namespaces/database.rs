@@ -1,6 +1,6 @@
 //! A real database on a real filesystem, and a client that only knows its address.
 
-use super::support::{WEB, with_device};
+use super::support::{THREE, TWO, WEB, bring_back, pids, say, wait_whole, with_device};
 use crm_tests::namespaces::{Disk, Keeper, Laboratory, Options};
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -17,8 +17,9 @@ const AT: &str = "/run/lock/data";
 /// Puts an empty database on the disk, as an administrator would before the cluster manages it.
 fn install(disk: &Disk) {
     let admin = Keeper::start("admin").expect("a place to mount the disk");
+    // Its temporary files are named after its process number, which two namespaces may share.
     let steps = format!(
-        "set -e; mkdir -p {AT}; mount {} {AT}; \
+        "set -e; mkdir -p {AT}; mount {} {AT}; mkdir {AT}/tmp; export TMPDIR={AT}/tmp; \
          mariadb-install-db --no-defaults --user=root --datadir={AT}/db --skip-test-db \
          --auth-root-authentication-method=normal >&2; \
          cat >{AT}/accounts.sql; umount {AT}",
@@ -39,15 +40,15 @@ fn install(disk: &Disk) {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-fn group(disk: &Disk) -> String {
+fn group(disk: &Disk, prefer: &str) -> String {
     let device = disk.device.display();
     let server = format!(
-        "mariadbd --no-defaults --user=root --datadir={AT}/db --socket={AT}/sock --port=3306 \
-         --pid-file={AT}/pid --init-file={AT}/accounts.sql --innodb-buffer-pool-size=32M \
+        "mariadbd --no-defaults --user=root --datadir={AT}/db --tmpdir={AT}/tmp --socket={AT}/sock \
+         --port=3306 --pid-file={AT}/pid --init-file={AT}/accounts.sql --innodb-buffer-pool-size=32M \
          --innodb-log-file-size=16M --skip-name-resolve"
     );
     format!(
-        "  database:\n    prefer: [alpha, beta]\n    resources:\n\
+        "  database:\n    prefer: [{prefer}]\n    resources:\n\
          \x20     - filesystem: {{device: {device}, at: {AT}, type: ext4}}\n\
          \x20     - process: {{command: \"{server}\", ready_tcp: \"127.0.0.1:3306\"}}\n\
          \x20     - vip: {WEB}/24\n"
@@ -82,34 +83,90 @@ fn orders(lab: &Laboratory, numbers: std::ops::Range<u32>) -> Duration {
     worst
 }
 
-#[test]
-fn hb15_a_client_that_retries_goes_on_with_the_database_of_a_killed_node() {
-    let mut lab = Laboratory::new(Options::new(&["alpha", "beta"], 1));
+/// The server's process, by the number that its node gives it.
+fn server(lab: &Laboratory, node: &str) -> Vec<String> {
+    pids(lab, node, "mariadbd")
+}
+
+fn the_database_of_a_killed_node_goes_on(names: &[&str]) {
+    let mut lab = Laboratory::new(Options::new(names, 1));
     let disk = Disk::ext4(&lab.directory, 256);
     install(&disk);
-    let config = with_device(&lab, &group(&disk));
+    let config = with_device(&lab, &group(&disk, &names.join(", ")));
     lab.found(&config);
     lab.wait_running("database", "alpha");
     orders(&lab, 0..20);
-    lab.power_off("alpha");
-    let outage = orders(&lab, 20..40);
-    println!("the worst order took {outage:?}");
+
+    // A daemon that is killed and comes back touches nothing (R17): the server is the same one.
+    let before = server(&lab, "alpha");
+    assert_eq!(before.len(), 1);
+    lab.node_mut("alpha").kill_daemon();
+    lab.node_mut("alpha").start_daemon(&[]);
+    wait_whole(&lab);
+    lab.wait_running("database", "alpha");
+    orders(&lab, 20..25);
+    assert_eq!(server(&lab, "alpha"), before, "{}", lab.logs());
+
+    // The client puts orders in while its server's machine is ended, in the middle of one or not.
+    let killed = std::sync::atomic::AtomicBool::new(false);
+    let (worst, taken) = std::thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let mut worst = Duration::ZERO;
+            let mut next = 25;
+            // Some before, and enough after it to be sure that it goes on.
+            let mut after = 0;
+            let begun = Instant::now();
+            while after < 20 && begun.elapsed() < Duration::from_secs(120) {
+                after += u32::from(killed.load(std::sync::atomic::Ordering::SeqCst));
+                worst = worst.max(orders(&lab, next..next + 1));
+                next += 1;
+            }
+            assert_eq!(after, 20, "nobody killed its server");
+            (worst, next)
+        });
+        lab.wait("the client is at work", Duration::from_secs(20), |lab| {
+            let count = sql(lab, "SELECT COUNT(*) FROM orders WHERE number > 27");
+            count.is_some_and(|count| count.trim() != "0")
+        });
+        lab.power_off("alpha");
+        killed.store(true, std::sync::atomic::Ordering::SeqCst);
+        client.join().expect("the client ended well")
+    });
+    say(format!("{} nodes: the worst order took {worst:?}, with retries", names.len()));
     lab.wait_running("database", "beta");
     assert!(!lab.node("alpha").is_up());
-    let kept = sql(&lab, "SELECT number FROM orders").expect("the rows");
-    let kept: BTreeSet<u32> = kept.lines().filter_map(|line| line.parse().ok()).collect();
-    assert_eq!(kept, (0..40).collect(), "acknowledged rows are missing\n{}", lab.logs());
+    assert_eq!(numbers(&lab), (0..taken).collect(), "rows are missing\n{}", lab.logs());
+
     // A planned move stops the server and unmounts before the other mounts (I1).
-    lab.power_on("alpha");
-    lab.node_mut("alpha").start_daemon(&[]);
+    bring_back(&mut lab, "alpha");
     lab.wait("alpha may run it", Duration::from_secs(30), |lab| {
         lab.view().is_some_and(|status| {
-            status.groups.iter().flat_map(|group| &group.verdicts).all(|verdict| verdict.possible)
+            let mut verdicts = status.groups.iter().flat_map(|group| &group.verdicts);
+            verdicts.any(|verdict| verdict.node.as_str() == "alpha" && verdict.possible)
         })
     });
     lab.node("beta").crm(&["migrate", "database", "alpha"]);
     lab.wait_running("database", "alpha");
-    orders(&lab, 40..45);
-    let mounts = lab.node("beta").run("cat", &["/proc/mounts"]).stdout;
-    assert!(!mounts.contains(AT), "beta still has it mounted: {mounts}");
+    orders(&lab, taken..taken + 5);
+    assert_eq!(numbers(&lab), (0..taken + 5).collect());
+    for node in names.iter().filter(|name| **name != "alpha") {
+        let mounts = lab.node(node).run("cat", &["/proc/mounts"]).stdout;
+        assert!(!mounts.contains(AT), "{node} still has it mounted: {mounts}");
+        assert!(server(&lab, node).is_empty(), "{node} still runs a server");
+    }
+}
+
+fn numbers(lab: &Laboratory) -> BTreeSet<u32> {
+    let rows = sql(lab, "SELECT number FROM orders").expect("the rows");
+    rows.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+#[test]
+fn hb15_of_two_nodes_a_client_that_retries_goes_on_with_the_database_of_a_killed_one() {
+    the_database_of_a_killed_node_goes_on(TWO);
+}
+
+#[test]
+fn hb15_of_three_nodes_a_client_that_retries_goes_on_with_the_database_of_a_killed_one() {
+    the_database_of_a_killed_node_goes_on(THREE);
 }

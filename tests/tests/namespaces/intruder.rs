@@ -1,14 +1,18 @@
 //! Strangers on the network, and keys that change.
 
-use super::support::{WEB, web_group, with_device};
+use super::support::{
+    A_WHILE, THREE, TWO, WEB, decisions, say, wait_whole, web_group, with_device,
+};
+use crm_api::LinksReport;
 use crm_core::status::Status;
 use crm_tests::namespaces::{Laboratory, Options};
 use crm_wire::{AuthKeys, ClusterId, Endpoint, Reject, generate};
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 /// Hears a number of heartbeats from inside a node, for one that reads along. Prints them in
-/// hexadecimal, each with the address it was sent to.
+/// hexadecimal, each with the addresses it went between.
 const TAP: &str = r#"
 import socket, sys
 s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0003))
@@ -18,7 +22,7 @@ while left > 0:
     packet = s.recv(2048)
     udp = packet[(packet[0] & 15) * 4:]
     if packet[0] >> 4 == 4 and packet[9] == 17 and udp[2:4] == (694).to_bytes(2, 'big'):
-        print(socket.inet_ntoa(packet[16:20]), udp[8:].hex()); left -= 1
+        print(socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20]), udp[8:].hex()); left -= 1
 "#;
 
 fn missed(lab: &Laboratory, node: &str) -> u64 {
@@ -26,38 +30,45 @@ fn missed(lab: &Laboratory, node: &str) -> u64 {
     status.nodes.iter().flat_map(|n| &n.links).map(|link| link.missed).sum()
 }
 
-/// What a node has refused so far, by reason.
-fn refused(lab: &Laboratory, node: &str) -> BTreeMap<String, u64> {
-    let text = lab.node(node).crm(&["status", "--links"]);
-    let line = text.lines().find_map(|line| line.strip_prefix("refused datagrams: "));
-    let counts = line.into_iter().flat_map(|line| line.split(", "));
-    counts
-        .map(|count| {
-            let (reason, number) = count.rsplit_once(' ').unwrap_or_else(|| panic!("{count}"));
-            (reason.to_owned(), number.parse().unwrap_or_else(|_| panic!("{count}")))
-        })
-        .collect()
+/// `crm status --json --links`.
+#[derive(serde::Deserialize)]
+struct Seen {
+    sockets: LinksReport,
 }
 
-/// What the cluster may not do because of a stranger.
-fn decisions(status: &Status) -> String {
-    let nodes: Vec<_> =
-        status.nodes.iter().map(|n| (&n.id, n.state, n.voter, n.incarnation)).collect();
-    let groups: Vec<_> = status.groups.iter().map(|g| (&g.id, &g.owner, g.phase)).collect();
-    let record = (status.epoch, status.stamp, status.obeyed, &status.coordinator);
-    format!("{record:?} {nodes:?} {groups:?}")
+/// What a node has refused so far, by reason.
+fn refused(lab: &Laboratory, node: &str) -> BTreeMap<String, u64> {
+    let text = lab.node(node).crm(&["status", "--json", "--links"]);
+    let seen: Seen = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let mut all = seen.sockets.rejected;
+    all.insert("not_understood".to_owned(), seen.sockets.not_understood);
+    all.retain(|_, count| *count > 0);
+    all
 }
 
 fn received(status: &Status) -> u64 {
     status.nodes.iter().flat_map(|n| &n.links).map(|link| link.received).sum()
 }
 
-/// Heartbeats that were on the network while `count` of them passed, by the address they went to.
-fn recorded(lab: &Laboratory, count: usize) -> Vec<(String, Vec<u8>)> {
+/// A packet, and the addresses it went between.
+struct Heard {
+    from: String,
+    to: String,
+    packet: Vec<u8>,
+}
+
+/// What passed beta's network card until `count` packets were heard.
+fn recorded(lab: &Laboratory, count: usize) -> Vec<Heard> {
     let done = lab.node("beta").run("python3", &["-c", TAP, &count.to_string()]);
     assert_eq!(done.code, 0, "{}", done.stderr);
-    let packets = done.stdout.lines().filter_map(|line| line.split_once(' '));
-    packets.map(|(to, hex)| (to.to_owned(), bytes(hex))).collect()
+    let lines = done.stdout.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let heard = lines.filter_map(|words| match words.as_slice() {
+        [from, to, hex] => {
+            Some(Heard { from: (*from).to_owned(), to: (*to).to_owned(), packet: bytes(hex) })
+        }
+        _ => None,
+    });
+    heard.collect()
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -129,51 +140,91 @@ fn rubbish(dice: &mut Dice, originals: &[Vec<u8>], count: usize) -> Vec<Vec<u8>>
     all
 }
 
-#[test]
-fn hb4_i9_strangers_are_counted_exactly_and_change_nothing() {
-    let mut lab = Laboratory::new(Options::new(&["alpha", "beta"], 1));
-    let config = with_device(&lab, &web_group("web", "alpha, beta", WEB, 80));
+/// Payloads of recorded packets, as one who has the key reads them.
+fn opened(keys: AuthKeys, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut ear = Endpoint::new(keys, ClusterId::of("lab"), "ear", 3).expect("an endpoint");
+    let read = packets.iter().filter_map(|packet| ear.open(0, packet).ok().flatten());
+    read.map(|opened| opened.payload).collect()
+}
+
+/// The same payloads in packets of this node, of another run of it.
+fn resealed(keys: AuthKeys, name: &str, payloads: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut voice = Endpoint::new(keys, ClusterId::of("lab"), name, 99).expect("an endpoint");
+    let mut packets = Vec::new();
+    for payload in payloads {
+        voice.seal(payload, &mut packets).expect("a packet");
+    }
+    packets
+}
+
+fn strangers_are_counted_exactly(names: &[&str]) {
+    let mut lab = Laboratory::new(Options::new(names, 1));
+    let config = with_device(&lab, &web_group("web", &names.join(", "), WEB, 80));
     lab.found(&config);
     lab.wait_running("web", "alpha");
-    lab.wait("all is quiet", Duration::from_secs(20), |lab| {
-        let status = lab.node("alpha").status();
-        status.nodes.iter().all(|node| node.obeyed == Some(status.stamp))
-    });
-    let tapped = recorded(&lab, 60);
+    wait_whole(&lab);
+    let tapped = recorded(&lab, 30 * names.len());
     let alpha = lab.address("alpha", 0);
-    let (to_alpha, from_alpha): (Vec<_>, Vec<_>) =
-        tapped.into_iter().partition(|(to, _)| *to == alpha);
-    let to_alpha: Vec<Vec<u8>> = to_alpha.into_iter().map(|(_, packet)| packet).collect();
-    let from_alpha: Vec<Vec<u8>> = from_alpha.into_iter().map(|(_, packet)| packet).collect();
+    let beta = lab.address("beta", 0);
+    let between = |from: &str, to: &str| -> Vec<Vec<u8>> {
+        let wanted = tapped.iter().filter(|heard| heard.from == from && heard.to == to);
+        wanted.map(|heard| heard.packet.clone()).collect()
+    };
+    let to_alpha = between(&beta, &alpha);
+    let from_alpha = between(&alpha, &beta);
     assert!(to_alpha.len() > 10 && from_alpha.len() > 10);
+    let words = opened(keys(&lab), &to_alpha);
+    assert_eq!(words.len(), to_alpha.len());
 
     let mut dice = Dice(20_26);
     let mut random = [0; 32];
     random.iter_mut().for_each(|byte| *byte = dice.roll() as u8);
     let stranger = generate(random);
     let unknown = stranger.replace("auth 1", "auth 9").replace("\n1 aead", "\n9 aead");
-    let kinds: Vec<(&str, Vec<Vec<u8>>)> = vec![
+    let newer: Vec<Vec<u8>> = to_alpha
+        .iter()
+        .cloned()
+        .map(|mut packet| {
+            packet[4] += 1;
+            packet
+        })
+        .collect();
+    let mut kinds: Vec<(&str, Vec<Vec<u8>>)> = vec![
+        // Not ours at all, or of a later major version.
+        ("short", vec![to_alpha[0][..20].to_vec(); 30]),
+        ("too_big", vec![vec![0; 1300]; 40]),
+        ("magic", vec![b"what is this to you, a name server?".to_vec(); 50]),
+        ("version", newer),
+        // The wrong key, a key that nobody has, another cluster with the very same key.
         ("authentication", sealed(other_keys(&stranger), "lab", "beta", 300)),
         ("unknown_key", sealed(other_keys(&unknown), "lab", "beta", 200)),
         ("cluster", sealed(keys(&lab), "another", "beta", 400)),
         // Alpha's name from another incarnation, and alpha's own words thrown back at it.
         ("namesake", sealed(keys(&lab), "lab", "alpha", 150)),
         ("own", from_alpha),
+        // Whoever has the key and talks nonsense, or sense under a name that is no member's, or as a
+        // run of a member that never showed that it lives (H29).
+        ("not_understood", sealed(keys(&lab), "lab", "beta", 70)),
+        ("not_a_member", resealed(keys(&lab), "zeta", &words)),
+        ("unproven", resealed(keys(&lab), "beta", &words)),
+        // Recorded and played again; its last packets too, which nobody has had time to follow.
+        ("replayed", std::iter::repeat_n(&to_alpha, 20).flatten().cloned().collect()),
     ];
+    if names.len() > 2 {
+        let gamma = lab.address("gamma", 0);
+        kinds.push(("for_another", between(&beta, &gamma)));
+    }
     let mut expected = refused(&lab, "alpha");
     let before = lab.node("alpha").status();
-    let lost = missed(&lab, "alpha") + missed(&lab, "beta");
+    let log = lab.node("alpha").log();
+    let lost: u64 = names.iter().map(|name| missed(&lab, name)).sum();
     let radio = lab.radio("alpha");
     for (reason, packets) in &kinds {
+        assert!(packets.len() > 10, "{reason}");
         radio.send(packets);
         *expected.entry((*reason).to_owned()).or_default() += packets.len() as u64;
         assert_eq!(refused(&lab, "alpha"), expected, "{reason}");
     }
-    // Authentic, and heard before: the wire has nothing against it, the core's window does.
-    for _ in 0..20 {
-        radio.send(&to_alpha);
-    }
-    assert_eq!(refused(&lab, "alpha"), expected, "replayed");
 
     // What each of these is must be said by the rules of the wire alone, before alpha sees any.
     let mut judge =
@@ -191,45 +242,104 @@ fn hb4_i9_strangers_are_counted_exactly_and_change_nothing() {
             received(&lab.node("alpha").status()) > heard
         });
     }
-    println!("refused: {expected:?}");
-
-    // Packets from before a restart of their receiver prove nothing to it (H29).
-    let daemon = lab.node("alpha").daemon_pid().expect("a daemon").to_string();
+    say(format!("{} nodes: refused {expected:?}", names.len()));
     let after = lab.node("alpha").status();
     assert_eq!(decisions(&before), decisions(&after), "{}", lab.logs());
-    assert_eq!(missed(&lab, "alpha") + missed(&lab, "beta"), lost, "{}", lab.logs());
-    lab.node("alpha").run("kill", &["-9", &daemon]);
-    lab.node_mut("alpha").start_daemon(&[]);
-    lab.wait_running("web", "alpha");
-    let heard = decisions(&lab.node("alpha").status());
-    lab.radio("alpha").send(&to_alpha);
-    assert_eq!(refused(&lab, "alpha"), BTreeMap::new(), "authentic, only old");
-    assert_eq!(decisions(&lab.node("alpha").status()), heard);
-    assert!(lab.fenced().is_empty(), "{}", lab.logs());
+    let lost_now: u64 = names.iter().map(|name| missed(&lab, name)).sum();
+    assert_eq!(lost_now, lost, "{}", lab.logs());
+    assert_eq!(lab.node("alpha").log(), log, "a stranger can fill the log");
+
+    old_packets_prove_nothing(&mut lab, &to_alpha);
+    assert!(lab.fence_requests().is_empty(), "{}", lab.logs());
     assert!(!lab.logs().contains("peer-lost"), "{}", lab.logs());
 }
 
+/// Packets from before a restart, of their receiver or of their sender (H14, H29).
+fn old_packets_prove_nothing(lab: &mut Laboratory, to_alpha: &[Vec<u8>]) {
+    for (restarted, reason) in [("alpha", "misaddressed"), ("beta", "unproven")] {
+        lab.node_mut(restarted).kill_daemon();
+        lab.node_mut(restarted).start_daemon(&[]);
+        wait_whole(lab);
+        lab.wait_running("web", "alpha");
+        lab.beats("alpha", 5);
+        let decided = decisions(&lab.node("alpha").status());
+        let mut expected = refused(lab, "alpha");
+        lab.radio("alpha").send(to_alpha);
+        *expected.entry(reason.to_owned()).or_default() += to_alpha.len() as u64;
+        assert_eq!(refused(lab, "alpha"), expected, "after the restart of {restarted}");
+        assert_eq!(decisions(&lab.node("alpha").status()), decided);
+    }
+}
+
 #[test]
-fn keys_rotate_on_a_live_cluster_without_a_lost_heartbeat() {
-    let mut lab = Laboratory::new(Options::new(&["alpha", "beta"], 1));
-    let config = with_device(&lab, &web_group("web", "alpha, beta", WEB, 80));
+fn hb4_i9_of_two_nodes_strangers_are_counted_exactly_and_change_nothing() {
+    strangers_are_counted_exactly(TWO);
+}
+
+#[test]
+fn hb4_i9_of_three_nodes_strangers_are_counted_exactly_and_change_nothing() {
+    strangers_are_counted_exactly(THREE);
+}
+
+/// Does something to the key file of each node, and waits until each daemon has read it.
+fn change_keys(lab: &Laboratory, change: impl Fn(&Laboratory, &str)) {
+    let read = |name: &str| lab.node(name).log().matches("keys-changed").count();
+    let before: BTreeMap<&String, usize> = lab.nodes.keys().map(|n| (n, read(n))).collect();
+    for (name, count) in &before {
+        change(lab, name);
+        lab.wait("the daemon has read its keys again", Duration::from_secs(20), |_| {
+            read(name) > *count
+        });
+        // One node after the other, with heartbeats between any two of its states.
+        lab.beats("alpha", 5);
+        lab.beats("beta", 5);
+    }
+}
+
+fn keys_rotate_on_a_live_cluster(names: &[&str]) {
+    let mut lab = Laboratory::new(Options::new(names, 1));
+    let config = with_device(&lab, &web_group("web", &names.join(", "), WEB, 80));
     lab.found(&config);
     lab.wait_running("web", "alpha");
-    let before = missed(&lab, "alpha") + missed(&lab, "beta");
-    let settle = || std::thread::sleep(Duration::from_millis(2500));
+    wait_whole(&lab);
+    let old = std::fs::read_to_string(lab.node("alpha").etc("authkeys")).expect("authkeys");
+    let state = |lab: &Laboratory| -> Vec<_> {
+        let status = |name: &&str| decisions(&lab.node(name).status());
+        names.iter().map(|name| (missed(lab, name), refused(lab, name), status(name))).collect()
+    };
+    let before = state(&lab);
     lab.node("alpha").crm(&["keygen", "--add"]);
-    std::fs::copy(lab.node("alpha").etc("authkeys"), lab.node("beta").etc("authkeys"))
-        .expect("copy");
-    settle();
+    let new = std::fs::read_to_string(lab.node("alpha").etc("authkeys")).expect("authkeys");
+    lab.wait("alpha has read its keys again", Duration::from_secs(20), |lab| {
+        lab.node("alpha").log().contains("keys-changed")
+    });
+    change_keys(&lab, |lab, name| {
+        let beside = lab.node(name).etc("authkeys.copied");
+        std::fs::write(&beside, &new).expect("the copy");
+        std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o600)).expect("mode");
+        std::fs::rename(beside, lab.node(name).etc("authkeys")).expect("its place");
+    });
     for step in [["keygen", "--send-with", "2"], ["keygen", "--drop", "1"]] {
-        for node in ["alpha", "beta"] {
-            lab.node(node).crm(&step);
-        }
-        settle();
+        change_keys(&lab, |lab, name| {
+            lab.node(name).crm(&step);
+        });
     }
-    let status = lab.node("alpha").status();
-    assert!(status.quorum && status.nodes.iter().all(|n| n.voter), "{}", lab.logs());
-    let after = missed(&lab, "alpha") + missed(&lab, "beta");
-    assert_eq!(before, after, "heartbeats were lost\n{}", lab.logs());
+    lab.beats("alpha", A_WHILE);
+    assert_eq!(state(&lab), before, "a heartbeat was lost or refused\n{}", lab.logs());
     assert!(!lab.logs().contains("peer-lost"), "{}", lab.logs());
+    // And the old key is worth nothing now.
+    let mut expected = refused(&lab, "alpha");
+    lab.radio("alpha").send(&sealed(other_keys(&old), "lab", "beta", 25));
+    *expected.entry("unknown_key".to_owned()).or_default() += 25;
+    assert_eq!(refused(&lab, "alpha"), expected);
+}
+
+#[test]
+fn keys_rotate_on_two_live_nodes_without_a_lost_heartbeat() {
+    keys_rotate_on_a_live_cluster(TWO);
+}
+
+#[test]
+fn keys_rotate_on_three_live_nodes_without_a_lost_heartbeat() {
+    keys_rotate_on_a_live_cluster(THREE);
 }
