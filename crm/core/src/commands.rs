@@ -490,15 +490,17 @@ impl<R: Rules> Node<R> {
         text: &str,
         base: Option<crate::id::Digest>,
     ) -> Result<String, Outcome> {
+        let new = ConfigText::new(text);
+        // Before the base is looked at: a command whose coordinator died is asked again, and may have
+        // been carried out.
+        if new.digest == next.config.digest {
+            return Ok("this configuration is in force".to_owned());
+        }
         if base.is_some_and(|base| base != next.config.digest) {
             return Err(refused(
                 "the configuration in force is not the one this was edited from".to_owned(),
                 "compare with `crm config` and apply again",
             ));
-        }
-        let new = ConfigText::new(text);
-        if new.digest == next.config.digest {
-            return Ok("nothing to change: this configuration is in force".to_owned());
         }
         let parsed =
             (self.parse)(text).map_err(|reason| refused(reason, "see `crm check FILE`"))?;

@@ -81,7 +81,7 @@ pub struct Node<R: Rules = Sound> {
     pub(crate) commands: Commands,
     pub(crate) silence: Silence,
     pub(crate) shutdown: Option<(Shutdown, Time)>,
-    pub(crate) draft_differs: Option<crate::id::Digest>,
+    pub(crate) draft: crate::view::Draft,
     pub(crate) refused: crate::refused::Refused,
     pub(crate) watchdog: Watchdog,
     pub(crate) fork: Option<String>,
@@ -143,7 +143,7 @@ impl<R: Rules> Node<R> {
             commands: Commands::default(),
             silence: Silence::default(),
             shutdown: None,
-            draft_differs: None,
+            draft: Default::default(),
             refused: Default::default(),
             watchdog: Watchdog::new(start.watchdog_left_armed),
             fork: None,
@@ -321,6 +321,7 @@ impl<R: Rules> Node<R> {
                 self.timing = cluster.timing;
                 self.config = Some(cluster.clone());
                 self.keep_configured_peers();
+                self.judge_draft();
                 self.outputs.push_back(Output::Configured { cluster, text });
             }
             Err(reason) => self.event(Event::error(

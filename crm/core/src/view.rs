@@ -30,7 +30,7 @@ impl<R: Rules> Node<R> {
             stamp: self.durable.stamp,
             obeyed: self.obeyed.as_ref().map(|o| o.record.stamp).unwrap_or_default(),
             config: record.map(|r| r.config.digest).unwrap_or_default(),
-            draft_differs: self.draft_differs,
+            draft_differs: self.draft.differs,
             protection: self.protection(),
             warnings: Vec::new(),
             maintenance: record.and_then(|r| r.intents.maintenance).map(|m| match m.lasts {
@@ -304,7 +304,7 @@ impl<R: Rules> Node<R> {
                 }
             }
         }
-        if self.draft_differs.is_some() {
+        if self.draft.differs.is_some() {
             warnings.push(
                 "cluster.yaml on this node differs from the configuration in force; nothing acts on it until `crm apply`".to_owned(),
             );
@@ -319,17 +319,34 @@ impl<R: Rules> Node<R> {
     }
 
     pub(crate) fn on_draft(&mut self, digest: Option<Digest>) {
-        let in_force = self.record().map(|record| record.config.digest);
-        let differs = match (digest, in_force) {
-            (Some(draft), Some(in_force)) if draft != in_force => Some(draft),
-            _ => None,
-        };
-        if differs.is_some() && self.draft_differs.is_none() {
+        let differed = self.draft.differs.is_some();
+        self.draft = Draft { seen: digest, follows: false, differs: None };
+        self.judge_draft();
+        if self.draft.differs.is_some() && !differed {
             self.event(Event::warning(
                 "draft",
                 "cluster.yaml on this node differs from the configuration in force; `crm apply` commits it, nothing else acts on it",
             ));
         }
-        self.draft_differs = differs;
     }
+
+    /// After the file or the configuration in force has changed.
+    pub(crate) fn judge_draft(&mut self) {
+        let in_force = self.record().map(|record| record.config.digest);
+        let (Some(seen), Some(in_force)) = (self.draft.seen, in_force) else { return };
+        if seen == in_force {
+            self.draft = Draft { seen: Some(seen), follows: true, differs: None };
+        } else if !self.draft.follows {
+            self.draft.differs = Some(seen);
+        }
+    }
+}
+
+/// The configuration file on this node, as far as it was told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Draft {
+    seen: Option<Digest>,
+    /// It was what is in force, so the shell rewrites it when that changes.
+    follows: bool,
+    pub(crate) differs: Option<Digest>,
 }

@@ -1,6 +1,6 @@
 //! Agents that fail, hang, flood, fork away or are not there: each has a defined end and a reason.
 
-use super::support::{with_device, without_device};
+use super::support::{say, with_device, without_device};
 use crm_core::packet::GroupPhase;
 use crm_tests::namespaces::{Laboratory, Options};
 use std::os::unix::fs::PermissionsExt;
@@ -21,6 +21,7 @@ start)
     start-fails) echo "reason expected a tape in the drive, found none; put one in" >&3; exit 1 ;;
     loud) head -c 50000000 /dev/zero | tr '\0' x; head -c 50000000 /dev/zero | tr '\0' '\n' >&2
         yes progress | head -c 20000000 >&3 ;;
+    loud-fails) head -c 50000000 /dev/zero | tr '\0' x; echo; head -c 50000000 /dev/zero | tr '\0' y; exit 1 ;;
     # Left running with the agent's own output and descriptor 3: nobody may wait for that.
     forks) setsid sleep 4243 & ;;
     # Twice in a session of its own, and the agent hangs: its end takes them all.
@@ -69,7 +70,11 @@ fn each_kind_of_failed_start_ends_as_defined_and_says_why() {
     let rare = group("rare").replace("odd:", "rare:").replace("alpha, beta", "beta, alpha");
     let nowhere = "  nowhere:\n    prefer: [alpha, beta]\n    resources:\n\
         \x20     - \"ocf:lab:nosuch\": {stateless: true}\n";
-    let kinds = group("start-fails") + &group("loud") + &group("forks") + &group("forks-and-hangs");
+    let kinds = group("start-fails")
+        + &group("loud")
+        + &group("loud-fails")
+        + &group("forks")
+        + &group("forks-and-hangs");
     let config = with_device(&lab, &(kinds + &rare + nowhere));
     lab.found(&config);
 
@@ -77,31 +82,56 @@ fn each_kind_of_failed_start_ends_as_defined_and_says_why() {
     assert_eq!(count(&lab, "alpha", "sleep 4243"), 1, "what a start leaves running is its service");
     lab.wait_running("loud", "alpha");
     let log = lab.node("alpha").log().len();
-    println!("{log} bytes in the log");
     assert!(log < 1_000_000, "{log} bytes in the log");
     let memory = resident_kib(&lab, "alpha");
-    println!("{memory} KiB in the daemon");
+    say(format!("an agent printed 120 MB: {log} bytes in the log, {memory} KiB in the daemon"));
     assert!(memory < 128 * 1024, "{memory} KiB");
 
     // A missing agent rules out the node that lacks it, no more.
     lab.wait_running("rare", "alpha");
-    for (group, reasons) in [
-        ("start-fails", &["expected a tape in the drive, found none; put one in"][..]),
-        ("forks-and-hangs", &["start", "did not end within 4s and was killed"]),
-        ("nowhere", &["ocf:lab:nosuch", "install the agent"]),
-        ("rare", &["beta", "rare"]),
+    let missing = |agent: &str, name: &str, file: &str, hint: &str| {
+        format!(
+            "{name}: there is no agent `{agent}` on this node, which {name} needs for start: expected an \
+             executable at {file}; {hint}"
+        )
+    };
+    let ocf = "/usr/lib/ocf/resource.d/lab/nosuch";
+    let own = lab.node("beta").disk.join("agents/rare").display().to_string();
+    for (group, reason) in [
+        (
+            "start-fails",
+            "odd: start of odd (odd) failed with exit code 1: expected a tape in the drive, found none; \
+             put one in"
+                .to_owned(),
+        ),
+        ("forks-and-hangs", "odd: start of odd (odd) did not end within 4s and was killed".to_owned()),
+        ("nowhere", missing("ocf:lab:nosuch", "nosuch", ocf, "install the agent")),
+        ("rare", missing("rare", "rare", &own, "it is not built in either")),
+        ("loud-fails", "odd: start of odd (odd) failed with exit code 1: yyyyyyyy".to_owned()),
     ] {
-        if group != "rare" {
-            lab.wait(&format!("{group} failed on both"), Duration::from_secs(60), |lab| {
-                lab.view().is_some_and(|status| {
-                    status.groups.iter().any(|g| g.id.as_str() == group && g.failures.len() == 2)
-                })
-            });
-        }
+        let on: &[&str] = if group == "rare" { &["beta"] } else { &["alpha", "beta"] };
+        lab.wait(&format!("{group} failed on {on:?}"), Duration::from_secs(60), |lab| {
+            lab.view().is_some_and(|status| {
+                status.groups.iter().any(|g| g.id.as_str() == group && g.failures.len() == on.len())
+            })
+        });
         let said = why(&lab, group);
-        println!("{said}");
-        for reason in reasons {
-            assert!(said.contains(reason), "{group}: {reason}\n{said}\n{}", lab.logs());
+        let state = if group == "rare" { "running on alpha" } else { "stopped" };
+        assert!(said.starts_with(&format!("{group}: {state}\n")), "{said}");
+        assert!(said.len() < 16 * 1024, "{group}: {} bytes", said.len());
+        for node in on {
+            let verdict = said.lines().find(|line| {
+                let words: Vec<&str> = line.split_whitespace().take(2).collect();
+                words == [*node, "no"]
+            });
+            let because = format!("it failed there: {reason}");
+            let failure = format!("  on {node} 1 times, last: {reason}");
+            let ends = |line: &str, text: &str| match group {
+                "loud-fails" => line.contains(text),
+                _ => line.ends_with(text),
+            };
+            assert!(verdict.is_some_and(|line| ends(line, &because)), "{because}\n{said}");
+            assert!(said.lines().any(|line| ends(line, &failure)), "{failure}\n{said}");
         }
     }
     for node in ["alpha", "beta"] {
@@ -140,11 +170,13 @@ fn a_hanging_stop_has_its_node_fenced_and_the_group_runs_on_the_other() {
             })
         })
     });
-    println!("moved {:?} after it was asked for", asked.elapsed());
+    say(format!("a stop hangs, its node is fenced: moved after {:?}", asked.elapsed()));
     assert_eq!(lab.fenced(), ["beta"]);
     let said = why(&lab, "stop-hangs");
-    println!("{said}");
-    assert!(said.contains("beta") && said.contains("stop of odd"), "{said}");
+    let stop =
+        "on beta 1 times, last: odd: stop of odd (odd) did not end within 2s and was killed\n";
+    assert!(said.starts_with("stop-hangs: running on alpha\n") && said.contains(stop), "{said}");
+    assert!(!said.contains("not proved stopped elsewhere"), "beta is proved dead: {said}");
 }
 
 #[test]
@@ -161,11 +193,11 @@ fn a_hanging_stop_without_a_device_blocks_its_group_and_says_so() {
     });
     assert_eq!(count(&lab, "alpha", "sleep 4244"), 0, "the hung stop was ended");
     let said = why(&lab, "stop-hangs");
-    println!("{said}");
-    assert!(said.contains("stop of odd (odd) did not end within 2s and was killed"), "{said}");
+    let stop =
+        "on alpha 1 times, last: odd: stop of odd (odd) did not end within 2s and was killed\n";
+    assert!(said.contains(stop), "{said}");
     assert!(said.contains("repair it, then `crm clear stop-hangs`"), "no way out is named: {said}");
     let status = lab.node("alpha").crm(&["status"]);
-    println!("{status}");
     assert!(status.contains("stop failed"), "{status}");
     let started = lab.node("beta").disk.join("run");
     let found = lab.node("beta").run("find", &[&started.display().to_string(), "-name", "odd-*"]);
