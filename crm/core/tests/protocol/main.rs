@@ -80,6 +80,7 @@ fn h30_a_minority_of_three_never_shoots() {
 mod groups {
     use super::*;
     use crm_core::Input;
+    use crm_core::digest::digest;
     use crm_core::id::RequestId;
     use crm_core::operator::{Command, Outcome};
 
@@ -148,6 +149,46 @@ mod groups {
             lab.log
         );
         assert!(matches!(lab.replies[0].2, Outcome::Done { .. }), "{:?}", lab.replies);
+    }
+
+    fn apply(lab: &mut Lab, number: u64, text: &str, base: &str) -> Outcome {
+        let base = Some(digest(base.as_bytes()));
+        ask(lab, "b", number, Command::Apply { text: text.to_owned(), base });
+        lab.run(Span::secs(2));
+        lab.replies.last().expect("an answer").2.clone()
+    }
+
+    #[test]
+    fn a_draft_differs_until_it_is_applied_and_then_follows() {
+        let (old, new) = ("device a b | one@a", "device a b | one@b");
+        let mut lab = Lab::new(old);
+        lab.run(Span::secs(4));
+        let see = |lab: &mut Lab, text: &str| {
+            lab.handle(&"b".into(), Input::DraftSeen { digest: Some(digest(text.as_bytes())) });
+            lab.status("b").draft_differs.is_some()
+        };
+        assert!(!see(&mut lab, old));
+        assert!(see(&mut lab, new));
+        assert!(matches!(apply(&mut lab, 1, new, old), Outcome::Done { .. }));
+        assert!(lab.status("b").draft_differs.is_none(), "it is what is in force");
+        // The shell rewrites a file that follows: until it is told, that is no edit.
+        assert!(matches!(apply(&mut lab, 2, old, new), Outcome::Done { .. }));
+        assert!(lab.status("b").draft_differs.is_none());
+        assert!(!see(&mut lab, old));
+        assert!(see(&mut lab, new), "edited again");
+    }
+
+    #[test]
+    fn an_apply_asked_again_after_its_coordinator_died_is_answered_by_what_is_in_force() {
+        let (old, new) = ("device a b | one@a", "device a b | one@b");
+        let mut lab = Lab::new(old);
+        lab.run(Span::secs(4));
+        for number in [1, 2] {
+            let answer = apply(&mut lab, number, new, old);
+            assert!(matches!(answer, Outcome::Done { .. }), "{answer:?}");
+        }
+        let answer = apply(&mut lab, 3, "device a b", old);
+        assert!(matches!(answer, Outcome::Refused { .. }), "edited from another: {answer:?}");
     }
 
     #[test]
