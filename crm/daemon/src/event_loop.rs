@@ -230,8 +230,13 @@ impl Daemon {
                 return self.input(input);
             }
             Happening::Finished { operation, result, watches } => {
-                let up = matches!(result.outcome, OpOutcome::Done | OpOutcome::RunningPromoted);
-                if up && operation.action != Action::Stop && !watches.is_empty() {
+                // What does not run may be watched too: a candidate's copy of the data. The core
+                // has the watches taken away where that is of no use.
+                let seen = matches!(
+                    result.outcome,
+                    OpOutcome::Done | OpOutcome::RunningPromoted | OpOutcome::NotRunning
+                );
+                if seen && operation.action != Action::Stop && !watches.is_empty() {
                     let (group, resource) = (&operation.group, &operation.resource);
                     self.parts.watches.replace(group, resource, watches);
                 }

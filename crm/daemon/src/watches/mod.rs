@@ -4,12 +4,14 @@
 //! A watch is a hint, never a verdict, so a lost one costs time only: `status` is also polled.
 
 mod addresses;
+mod drbd;
 mod mounts;
 mod process;
 
 use crate::happening::{Happening, Tell};
 use addresses::Network;
 use crm_core::id::{GroupId, ResourceId};
+use drbd::Drbd;
 use mounts::Mounts;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,6 +28,8 @@ pub(crate) enum Watch {
     Carrier(String),
     /// `mount PATH`: what is mounted there changes.
     Mount(String),
+    /// `drbd RESOURCE`: DRBD says that its state changed.
+    Drbd(String),
 }
 
 impl Watch {
@@ -43,6 +47,7 @@ impl Watch {
                 Some(Watch::Carrier(what.to_owned()))
             }
             "mount" if what.starts_with('/') => Some(Watch::Mount(what.to_owned())),
+            "drbd" if !what.is_empty() => Some(Watch::Drbd(what.to_owned())),
             _ => None,
         }
     }
@@ -59,6 +64,7 @@ pub(crate) struct Watches {
     processes: BTreeMap<(Owner, i32), AbortHandle>,
     network: Network,
     mounts: Mounts,
+    drbd: Drbd,
 }
 
 impl Watches {
@@ -66,6 +72,7 @@ impl Watches {
         Watches {
             network: Network::new(tell.clone()),
             mounts: Mounts::new(tell.clone()),
+            drbd: Drbd::new(tell.clone()),
             tell,
             by_owner: BTreeMap::new(),
             processes: BTreeMap::new(),
@@ -102,6 +109,7 @@ impl Watches {
             Watch::Address(address) => self.network.add_address(owner, *address),
             Watch::Carrier(interface) => self.network.add_carrier(owner, interface),
             Watch::Mount(path) => self.mounts.add(owner, path),
+            Watch::Drbd(resource) => self.drbd.add(owner, resource),
         }
     }
 
@@ -115,6 +123,7 @@ impl Watches {
             Watch::Address(address) => self.network.remove_address(owner, *address),
             Watch::Carrier(interface) => self.network.remove_carrier(owner, interface),
             Watch::Mount(path) => self.mounts.remove(owner, path),
+            Watch::Drbd(resource) => self.drbd.remove(owner, resource),
         }
     }
 }
@@ -134,9 +143,17 @@ mod tests {
         assert_eq!(Watch::parse("process 12"), Some(Watch::Process(12)));
         assert_eq!(Watch::parse("address 10.0.0.1/24"), Watch::parse("address 10.0.0.1"));
         assert!(Watch::parse("address fe80::1").is_some());
-        for bad in
-            ["", "process", "process 1", "process -4", "address x", "mount x", "unit a", "carrier "]
-        {
+        for bad in [
+            "",
+            "process",
+            "process 1",
+            "process -4",
+            "address x",
+            "mount x",
+            "unit a",
+            "carrier ",
+            "drbd ",
+        ] {
             assert_eq!(Watch::parse(bad), None, "{bad:?}");
         }
     }
