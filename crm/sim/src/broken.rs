@@ -73,9 +73,9 @@ pub fn all() -> Vec<Broken> {
             "stamp-without-epoch",
             StampHasEpoch,
             "trio",
-            Some(Elections),
-            70,
-            1500,
+            None,
+            1560,
+            3000,
             &[
                 "a_committed_change_is_in_every_later_committed_record",
                 "a_commit_is_decisive",
@@ -132,10 +132,10 @@ pub fn all() -> Vec<Broken> {
         row(
             "proof-outlives-epoch",
             ProofDiesWithEpoch,
-            "pair",
-            Some(Fencing),
-            0,
-            5000,
+            "pair-witness",
+            Some(Elections),
+            1900,
+            3000,
             &[
                 "a_commit_is_decisive",
                 "a_committed_change_is_in_every_later_committed_record",
