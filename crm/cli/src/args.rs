@@ -247,8 +247,9 @@ pub(crate) enum Change {
     },
     /// Hands off: start, stop, move and fence nothing
     Maintenance {
+        // Not `state`: that is the name of the option for the store.
         #[arg(value_parser = ["on", "off"])]
-        state: String,
+        switch: String,
         /// End by itself after this long, such as 30m or 1h
         #[arg(long = "for", value_name = "TIME")]
         lasts: Option<String>,

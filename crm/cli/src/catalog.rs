@@ -20,7 +20,11 @@ pub(crate) struct Installed;
 
 impl AgentCatalog for Installed {
     fn facts(&self, agent: &AgentRef) -> Option<AgentFacts> {
-        let description = describe(agent)?;
+        let Some(description) = describe(agent) else {
+            // One that says nothing of itself is there all the same.
+            let silent = AgentFacts { parameters: None, required: Vec::new() };
+            return file(agent).is_some_and(|path| is_executable(&path)).then_some(silent);
+        };
         let required = description.parameters.iter().filter(|p| p.required && p.default.is_none());
         Some(AgentFacts {
             parameters: Some(description.parameters.iter().map(|p| p.name.clone()).collect()),
@@ -31,9 +35,18 @@ impl AgentCatalog for Installed {
     fn knows_class(&self, class: &AgentClass) -> bool {
         match class {
             AgentClass::Own => true,
-            AgentClass::Ocf { .. } => Path::new(OCF_ROOT).join("resource.d").is_dir(),
+            AgentClass::Ocf { .. } => Path::new(&ocf_root()).join("resource.d").is_dir(),
             _ => false,
         }
+    }
+}
+
+/// Where an agent that is not built in would be.
+fn file(agent: &AgentRef) -> Option<PathBuf> {
+    match &agent.class {
+        AgentClass::Own => Some(agents_directory().join(&agent.name)),
+        AgentClass::Ocf { provider } => agent_path(&ocf_root(), provider, &agent.name),
+        _ => None,
     }
 }
 
@@ -50,7 +63,7 @@ pub(crate) fn describe(agent: &AgentRef) -> Option<MetaData> {
             }
         }
         AgentClass::Ocf { provider } => {
-            let path = agent_path(OCF_ROOT, provider, &agent.name)?;
+            let path = agent_path(&ocf_root(), provider, &agent.name)?;
             let text = ask_meta_data(&path)?;
             parse_meta_data(&text).ok()
         }
@@ -80,7 +93,7 @@ pub(crate) fn all() -> Vec<String> {
     let added = entries(&agents_directory());
     let added = added.iter().filter(|path| is_executable(path)).map(|path| file_name(path));
     names.extend(added.filter(|name| !BUILTIN.contains(&name.as_str())));
-    let root = Path::new(OCF_ROOT).join("resource.d");
+    let root = Path::new(&ocf_root()).join("resource.d");
     for provider in entries(&root) {
         let provider_name = file_name(&provider);
         for agent in entries(&provider).into_iter().filter(|path| is_executable(path)) {
@@ -93,6 +106,11 @@ pub(crate) fn all() -> Vec<String> {
 /// Where the daemon looks for agents that follow our contract.
 fn agents_directory() -> PathBuf {
     std::env::var_os("CRM_AGENTS_DIR").map_or_else(|| AGENTS_DIR.into(), PathBuf::from)
+}
+
+/// Where OCF's agents are, as the daemon is told it.
+pub(crate) fn ocf_root() -> String {
+    std::env::var("OCF_ROOT").unwrap_or_else(|_| OCF_ROOT.to_owned())
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {
@@ -115,7 +133,7 @@ fn is_executable(path: &Path) -> bool {
 fn ask_meta_data(path: &Path) -> Option<String> {
     let mut child = Command::new(path)
         .arg("meta-data")
-        .env("OCF_ROOT", OCF_ROOT)
+        .env("OCF_ROOT", ocf_root())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

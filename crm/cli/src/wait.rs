@@ -8,8 +8,9 @@ use crm_core::status::{GroupStatus, Status};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Between two looks at the status.
-const LOOK: Duration = Duration::from_millis(100);
+/// Between two looks at the status: a move takes some milliseconds, a database minutes.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+const LAST_LOOK: Duration = Duration::from_millis(250);
 
 /// What a look at the status says of a change.
 pub(crate) enum Progress {
@@ -30,6 +31,7 @@ pub(crate) fn wait(
     let until = Instant::now() + timeout;
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     let mut first = true;
+    let mut pause = FIRST_LOOK;
     loop {
         let status = session.status()?;
         for group in &status.groups {
@@ -39,7 +41,6 @@ pub(crate) fn wait(
                 say(format!("  {line}"));
             }
         }
-        first = false;
         match judge(&status) {
             Progress::Done => return Ok(()),
             Progress::Failed(reason) => return Err(Failure::new(Exit::Failed, reason, hint)),
@@ -50,9 +51,13 @@ pub(crate) fn wait(
                 );
                 return Err(Failure::new(Exit::TimedOut, reason, hint));
             }
+            // What is waited for, before anything changes.
+            Progress::Waiting(missing) if first => say(format!("  {missing}")),
             Progress::Waiting(_) => {}
         }
-        std::thread::sleep(LOOK);
+        first = false;
+        std::thread::sleep(pause.min(until.saturating_duration_since(Instant::now())));
+        pause = (pause * 3 / 2).min(LAST_LOOK);
     }
 }
 

@@ -410,6 +410,7 @@ impl Drop for Laboratory {
             let group = control_group(&self.directory, &node.name);
             if let Some(mount) = find_cgroup_mount() {
                 let _ = std::fs::remove_dir(mount.join(group));
+                remove_calls(&mount, &node.disk.join("run"));
             }
         }
         if std::thread::panicking() {
@@ -429,6 +430,20 @@ fn ip(keeper: &Keeper, words: &str) {
 fn control_group(directory: &Path, name: &str) -> String {
     let laboratory = directory.file_name().unwrap_or_default().to_string_lossy();
     format!("{laboratory}-{name}")
+}
+
+/// The cgroups of the agent calls of a daemon that was killed, or whose services went on.
+fn remove_calls(mount: &Path, run: &Path) {
+    let digest = crm_core::digest::digest(run.as_os_str().as_encoded_bytes());
+    let prefix = format!("crm-{digest}.");
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    for entry in std::fs::read_dir(mount.join(own)).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            // Nothing lives in it any more: every process of the node has ended.
+            let _ = std::fs::remove_dir(entry.path());
+        }
+    }
 }
 
 fn find_cgroup_mount() -> Option<PathBuf> {

@@ -5,7 +5,6 @@ use crate::catalog;
 use crate::output::{Failure, Output, Tone};
 use crm_agents::MetaData;
 use crm_agents::conformance::{Agent, Options, run as conform};
-use crm_agents::ocf::OCF_ROOT;
 use crm_api::Exit;
 use crm_core::model::AgentClass;
 use std::collections::BTreeMap;
@@ -95,7 +94,7 @@ fn test(name: &str, params: &[String], json: bool, output: &mut Output) -> Resul
     std::fs::create_dir_all(&state_dir)?;
     let agent = match agent.class {
         AgentClass::Ocf { provider } => {
-            Agent::Ocf { root: OCF_ROOT.into(), provider, name: agent.name }
+            Agent::Ocf { root: catalog::ocf_root().into(), provider, name: agent.name }
         }
         _ => {
             let program = crate::multicall::agent_link(&state_dir)?;

@@ -35,9 +35,9 @@ pub(crate) fn run(place: &Place, change: Change, output: &mut Output) -> Result<
             let said = session.change(Command::Online { node: NodeId::new(&node) })?;
             done(output, &said)
         }
-        Change::Maintenance { state, lasts } => {
+        Change::Maintenance { switch, lasts } => {
             let lasts = lasts.as_deref().map(duration).transpose()?;
-            let said = session.change(Command::Maintenance { on: state == "on", lasts })?;
+            let said = session.change(Command::Maintenance { on: switch == "on", lasts })?;
             done(output, &said)
         }
         Change::Clear { group, node } => {

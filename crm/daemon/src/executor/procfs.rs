@@ -1,6 +1,7 @@
 //! Processes as /proc shows them.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 
 /// What identifies a process and its place in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +15,20 @@ pub(crate) struct Stat {
 
 /// `None`: there is no such process (any more).
 pub(crate) fn stat(pid: i32) -> Option<Stat> {
-    parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    parse(pid, &read(&format!("/proc/{pid}/stat"))?)
+}
+
+/// A file of /proc: its size is not known before, and guessing it by small steps costs a dozen calls.
+fn read(path: &str) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let mut text = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        match file.read(&mut part).ok()? {
+            0 => return String::from_utf8(text).ok(),
+            count => text.extend_from_slice(part.get(..count)?),
+        }
+    }
 }
 
 /// The name in the second field may contain anything, also spaces and brackets.
@@ -34,7 +48,7 @@ pub(crate) fn children(pid: i32) -> Vec<i32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     threads
         .flatten()
-        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok())
+        .filter_map(|thread| read(&thread.path().join("children").display().to_string()))
         .flat_map(|text| {
             text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
         })

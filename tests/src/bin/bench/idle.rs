@@ -2,6 +2,8 @@
 
 use crate::scene::{self, SLOW};
 use crate::table::Table;
+use crm_tests::namespaces::{Laboratory, Options};
+use std::net::UdpSocket;
 use std::time::Duration;
 
 /// Longer than the ten seconds between two looks of the safety net.
@@ -11,7 +13,8 @@ const RSS_GOAL_MB: f64 = 12.0;
 const PSS_GOAL_MB: f64 = 8.0;
 
 pub(crate) fn measure(_rounds: usize, table: &mut Table) {
-    let mut lab = scene::laboratory(&["alpha", "beta"]);
+    // As in life: nothing more is logged than usual.
+    let mut lab = Laboratory::new(Options::new(&["alpha", "beta"], 1));
     let point = lab.directory.join("mounted");
     std::fs::create_dir_all(&point).expect("a mount point");
     let groups = scene::web_group("web", "alpha, beta").replace(
@@ -31,7 +34,7 @@ pub(crate) fn measure(_rounds: usize, table: &mut Table) {
         lab.node(node).run("sh", &["-c", &format!("cat /proc/{pid}/{file}")]).stdout
     };
     let before: Vec<(f64, f64)> = nodes.iter().map(|node| cpu_seconds(|f| read(node, f))).collect();
-    std::thread::sleep(FOR);
+    let bare = bare_loop(FOR);
     let after: Vec<(f64, f64)> = nodes.iter().map(|node| cpu_seconds(|f| read(node, f))).collect();
     let minutes = FOR.as_secs_f64() / 60.0;
     for ((node, before), after) in
@@ -47,6 +50,12 @@ pub(crate) fn measure(_rounds: usize, table: &mut Table) {
         );
         table.values("  of that, its agents' looks", &[agents], "s/min", None);
     }
+    table.values(
+        "  a bare loop of as many datagrams, for comparison",
+        &[bare / minutes],
+        "s/min",
+        None,
+    );
     let megabytes = |text: &str, name: &str| -> f64 {
         let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
         let kib: f64 =
@@ -77,4 +86,26 @@ fn cpu_seconds(read: impl Fn(&str) -> String) -> (f64, f64) {
     let children: f64 =
         fields.get(13..15).unwrap_or_default().iter().filter_map(|f| f.parse::<f64>().ok()).sum();
     (own / 1e9, children / 100.0)
+}
+
+/// What a program costs that does nothing but send and receive a datagram as often as a node of two
+/// does: the part that no daemon can save, on this machine as busy as it is.
+fn bare_loop(time: Duration) -> f64 {
+    let work = move || -> std::io::Result<f64> {
+        crate::urgent::this_thread();
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        let own = socket.local_addr()?;
+        let mut datagram = [0; 180];
+        let end = std::time::Instant::now() + time;
+        while std::time::Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(100));
+            socket.send_to(&datagram, own)?;
+            std::thread::sleep(Duration::from_millis(100));
+            socket.recv_from(&mut datagram)?;
+        }
+        let stat = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+        Ok(stat.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(f64::NAN) / 1e9)
+    };
+    let thread = std::thread::spawn(work);
+    thread.join().ok().and_then(Result::ok).unwrap_or(f64::NAN)
 }
