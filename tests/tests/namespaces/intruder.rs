@@ -4,12 +4,12 @@ use super::support::{
     A_WHILE, THREE, TWO, WEB, decisions, say, wait_whole, web_group, with_device,
 };
 use crm_api::LinksReport;
-use crm_core::status::Status;
+use crm_core::status::{NodeState, Status};
 use crm_tests::namespaces::{Laboratory, Options};
 use crm_wire::{AuthKeys, ClusterId, Endpoint, Reject, generate};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Hears a number of heartbeats from inside a node, for one that reads along. Prints them in
 /// hexadecimal, each with the addresses it went between.
@@ -221,7 +221,12 @@ fn strangers_are_counted_exactly(names: &[&str]) {
     let radio = lab.radio("alpha");
     for (reason, packets) in &kinds {
         assert!(packets.len() > 10, "{reason}");
+        let (begun, heard) = (Instant::now(), received(&lab.node("alpha").status()));
         radio.send(packets);
+        let more = received(&lab.node("alpha").status()) - heard;
+        // As many as the other nodes send in that time, every 100 ms: none of these was one.
+        let beats = begun.elapsed().as_millis() as u64 / 100 + 5;
+        assert!(more <= beats * (names.len() as u64 - 1), "{more} heartbeats among {reason}");
         *expected.entry((*reason).to_owned()).or_default() += packets.len() as u64;
         assert_eq!(refused(&lab, "alpha"), expected, "{reason}");
     }
@@ -252,6 +257,7 @@ fn strangers_are_counted_exactly(names: &[&str]) {
     old_packets_prove_nothing(&mut lab, &to_alpha);
     assert!(lab.fence_requests().is_empty(), "{}", lab.logs());
     assert!(!lab.logs().contains("peer-lost"), "{}", lab.logs());
+    replays_keep_nobody_alive(&lab);
 }
 
 /// Packets from before a restart, of their receiver or of their sender (H14, H29).
@@ -269,6 +275,24 @@ fn old_packets_prove_nothing(lab: &mut Laboratory, to_alpha: &[Vec<u8>]) {
         assert_eq!(refused(lab, "alpha"), expected, "after the restart of {restarted}");
         assert_eq!(decisions(&lab.node("alpha").status()), decided);
     }
+}
+
+/// A node is killed, and what it said last is said again and again.
+fn replays_keep_nobody_alive(lab: &Laboratory) {
+    let (alpha, beta) = (lab.address("alpha", 0), lab.address("beta", 0));
+    let heard = recorded(lab, 60).into_iter().filter(|h| h.from == beta && h.to == alpha);
+    let last: Vec<Vec<u8>> = heard.map(|heard| heard.packet).collect();
+    assert!(last.len() > 10);
+    lab.power_off("beta");
+    let radio = lab.radio("alpha");
+    lab.wait("beta is lost, whoever speaks in its name", Duration::from_secs(20), |lab| {
+        radio.send(&last);
+        let status = lab.node("alpha").status();
+        status.nodes.iter().any(|n| {
+            n.id.as_str() == "beta" && matches!(n.state, NodeState::Lost | NodeState::Dead)
+        })
+    });
+    lab.wait_running("web", "alpha");
 }
 
 #[test]

@@ -57,6 +57,7 @@ fn h30_the_majority_fences_who_is_cut_off_and_serves_and_the_minority_starts_not
     for name in ["beta", "gamma"] {
         assert!(!lab.node(name).has_address(WEB), "taken without a proof\n{}", lab.logs());
     }
+    assert!(lab.fence_requests().iter().all(|target| target == "alpha"), "{}", lab.logs());
     let proved = Instant::now();
     lab.set_fencing(FenceMode::Works);
     lab.wait("one of the majority runs web", Duration::from_secs(60), |lab| {
