@@ -2,13 +2,16 @@
 
 use crate::Shutdown;
 use crate::event::Event;
+use crate::execute::Want;
 use crate::id::{GroupId, RequestId};
+use crate::model::Cluster;
 use crate::node::Node;
 use crate::operator::Command;
+use crate::packet::GroupPhase;
 use crate::place::stop_order;
 use crate::rules::Rules;
 use crate::time::{Span, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The request number under which a node asks for its own leave; no shell uses it.
 const LEAVE: RequestId = RequestId(u64::MAX);
@@ -60,6 +63,25 @@ impl<R: Rules> Node<R> {
     pub(crate) fn shutdown_wants_stop(&self) -> bool {
         matches!(self.shutdown, Some((Shutdown::Leave, _)))
             && (self.coordinator().is_none() || self.stored.record.is_none())
+    }
+
+    /// Everything is to stop, but what others started after is held until those have stopped. A
+    /// failed stop holds nobody up.
+    pub(crate) fn stop_in_turn(&self, cluster: &Cluster) -> BTreeMap<GroupId, Want> {
+        let reports = self.executor.reports();
+        let mut held: BTreeSet<GroupId> = BTreeSet::new();
+        let mut wants = BTreeMap::new();
+        for group in stop_order(cluster).iter().filter_map(|id| cluster.group(id)) {
+            let want = if held.contains(&group.id) { Want::Hold } else { Want::Stop };
+            wants.insert(group.id.clone(), want);
+            let goes_on = reports.get(&group.id).is_some_and(|report| {
+                !report.phase.is_stopped() && report.phase != GroupPhase::StopFailed
+            });
+            if goes_on {
+                held.extend(group.starts_after.iter().cloned());
+            }
+        }
+        wants
     }
 
     pub(crate) fn leave_if_done(&mut self) {

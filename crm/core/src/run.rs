@@ -23,6 +23,10 @@ impl<R: Rules> Node<R> {
             };
             self.event(Event::warning("lease-lapsed", text));
         }
+        if self.executor_touched && self.shutdown_wants_stop() {
+            // What stops by itself stops in turn: see what has stopped by now.
+            self.wants_stale = true;
+        }
         if std::mem::take(&mut self.wants_stale) {
             self.tell_executor();
         }
@@ -49,10 +53,13 @@ impl<R: Rules> Node<R> {
         let now = self.now;
         let Some(obeyed) = self.obeyed.clone() else {
             // R17: without authority what runs is kept, and nothing is started.
-            let want = if self.shutdown_wants_stop() { Want::Stop } else { Want::Hold };
-            let groups = self.config.iter().flat_map(|cluster| &cluster.groups);
-            let wants: BTreeMap<GroupId, Want> =
-                groups.map(|group| (group.id.clone(), want)).collect();
+            let wants = match &self.config {
+                Some(cluster) if self.shutdown_wants_stop() => self.stop_in_turn(cluster),
+                Some(cluster) => {
+                    cluster.groups.iter().map(|group| (group.id.clone(), Want::Hold)).collect()
+                }
+                None => BTreeMap::new(),
+            };
             self.executor.want(now, &wants);
             self.executor_touched = true;
             return;
@@ -89,7 +96,10 @@ impl<R: Rules> Node<R> {
                 Some(false) => Want::Stop,
                 None => want,
             };
-            wants.insert(group.id.clone(), if ending { Want::Stop } else { want });
+            wants.insert(group.id.clone(), want);
+        }
+        if ending {
+            wants = self.stop_in_turn(&obeyed.cluster);
         }
         // Hands off comes before new wants, hands on after them: in between, old wants would count.
         let maintenance = record.intents.maintenance.is_some();

@@ -61,7 +61,7 @@ pub(super) fn stops_after(facts: &Facts<'_>, decisions: &[Decision<'_>]) -> Vec<
             facts.groups[group].hold,
             Hold::Owned(_) | Hold::Removed | Hold::Stuck { why: Stuck::Joining, .. }
         );
-        in_order && leaves(facts, decisions, group)
+        in_order && !facts.groups[group].phase.is_stopped() && leaves(facts, decisions, group)
     };
     let dependents: Vec<usize> = (0..facts.groups.len())
         .filter(|group| !facts.groups[*group].spec.starts_after.is_empty() && stops(*group))

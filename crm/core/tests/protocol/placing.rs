@@ -131,6 +131,18 @@ fn r14_a_leaver_stops_the_dependent_first() {
 }
 
 #[test]
+fn r14_a_leaver_that_nobody_coordinates_stops_in_order_by_itself() {
+    let mut lab = steady("none a b | db@a web@a:after=db proxy@a:after=web");
+    lab.crash(&"b".into());
+    lab.run(Span::secs(10));
+    assert_eq!(lab.coordinators(), ["-".to_owned()].into(), "{:#?}", lab.log);
+    lab.handle(&"a".into(), Input::Shutdown { how: Shutdown::Leave });
+    lab.run(Span::secs(3));
+    assert_eq!(lab.done, ["stop proxy on a", "stop web on a", "stop db on a"], "{:#?}", lab.log);
+    assert!(lab.machines[&NodeId::new("a")].node.is_none(), "{:#?}", lab.log);
+}
+
+#[test]
 fn r21_a_dependent_whose_stop_failed_does_not_hold_up_a_stop_of_all() {
     let mut lab = steady("none a b c | db@a web@b:after=db");
     stops_fail(&mut lab, "b", true);
