@@ -1,6 +1,6 @@
 //! `avoids`: groups that must not share a node while another node can be had. Counts both ways.
 
-use super::facts::Facts;
+use super::facts::{Facts, GroupFacts};
 use super::preference::{best, rank};
 use super::unit::Unit;
 use crate::id::Stamp;
@@ -114,15 +114,15 @@ impl Board {
     }
 
     /// How good a claim a unit has to a node that it shares with one it avoids: the higher
-    /// priority; then the one that would not rather be elsewhere; then the one that was there
-    /// first; then the order of the file.
+    /// priority; then the one that would not rather be elsewhere; then the one that is not on its
+    /// way out already; then the one that was there first; then the order of the file.
     fn claim(
         &self,
         facts: &Facts<'_>,
         units: &[Unit],
         number: usize,
         node: usize,
-    ) -> (i32, bool, Reverse<(bool, Stamp)>, Reverse<usize>) {
+    ) -> (i32, bool, Reverse<(bool, bool, Stamp)>, Reverse<usize>) {
         let unit = &units[number];
         let groups = || unit.core.iter().map(|group| &facts.groups[*group]);
         let priority = groups().map(|group| group.spec.priority).max().unwrap_or_default();
@@ -130,7 +130,10 @@ impl Board {
         let content = best(unit, &free, &self.hosts)
             .is_none_or(|other| rank(unit, node) <= rank(unit, other));
         let arrived = groups().filter_map(|group| group.since).min();
-        let arrived = (arrived.is_none(), arrived.unwrap_or_default());
+        // A grant that ends, and one that is given back, is a newer one: its age alone would turn
+        // the decision round each time it is carried out.
+        let ends = groups().any(GroupFacts::ends);
+        let arrived = (ends, arrived.is_none(), arrived.unwrap_or_default());
         (priority, content, Reverse(arrived), Reverse(number))
     }
 }

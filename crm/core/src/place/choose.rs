@@ -111,10 +111,24 @@ pub(super) fn settle<'a>(facts: &Facts<'a>) -> Settlement<'a> {
             board.put(*group, *node);
         }
     }
+    let stood = present.clone();
+    let mut returned = vec![false; units.len()];
     let mut whys: Vec<Option<Why>> = vec![None; units.len()];
     for _ in 0..rounds {
         let mut changed = false;
         for (number, unit) in units.iter().enumerate() {
+            // It made room, and then the other one left as well: once it may stay after all.
+            let needless = stood[number].filter(|node| {
+                matches!(whys[number], Some(Why::GivesWay(_)))
+                    && !returned[number]
+                    && board.free(&units, number)[*node]
+            });
+            if needless.is_some() {
+                returned[number] = true;
+                present[number] = needless;
+                whys[number] = None;
+                changed = true;
+            }
             let (node, why) = place_unit(facts, &units, number, &board, present[number], &pinned);
             if node != present[number] || whys[number].is_none() {
                 whys[number] = Some(why);

@@ -1,8 +1,9 @@
 //! Placement carried out: what the records of a few nodes make of it.
 
 use crate::cluster::Lab;
-use crm_core::id::{NodeId, RequestId};
+use crm_core::id::{GroupId, NodeId, RequestId};
 use crm_core::operator::{Command, Outcome};
+use crm_core::record::GrantState;
 use crm_core::time::Span;
 use crm_core::{Input, Shutdown};
 
@@ -176,17 +177,18 @@ fn r21_why_leaves_out_a_node_that_was_proved_dead() {
 
 #[test]
 fn r17_a_daemon_that_restarts_during_a_change_keeps_its_group() {
-    // The coordinator plans again because of the change, while b's daemon has not reported yet.
-    let mut lab = steady("device a b c | web@b,a:auto one@c");
-    let running = lab.machines[&NodeId::new("b")].running.clone();
-    lab.crash(&"b".into());
-    if let Some(machine) = lab.machines.get_mut(&NodeId::new("b")) {
+    // The coordinator plans again because of the change, while a's daemon has not reported yet.
+    let mut lab = steady("device a b c | web@a,c one@c");
+    assert_eq!(lab.coordinators(), ["b".to_owned()].into());
+    let running = lab.machines[&NodeId::new("a")].running.clone();
+    lab.crash(&"a".into());
+    if let Some(machine) = lab.machines.get_mut(&NodeId::new("a")) {
         machine.running = running;
     }
-    lab.boot(&"b".into());
-    ask(&mut lab, "c", Command::Migrate { group: "one".into(), to: Some("a".into()) });
+    lab.boot(&"a".into());
+    ask(&mut lab, "c", Command::Migrate { group: "one".into(), to: Some("b".into()) });
     lab.run(Span::secs(5));
-    assert_eq!((on(&lab, "web"), on(&lab, "one")), ("b".into(), "a".into()), "{:#?}", lab.log);
+    assert_eq!((on(&lab, "web"), on(&lab, "one")), ("a".into(), "b".into()), "{:#?}", lab.log);
     let touched: Vec<_> = lab.done.iter().filter(|line| line.contains("web")).collect();
     assert!(touched.is_empty(), "{touched:?}");
     assert!(lab.fenced.is_empty(), "{:#?}", lab.log);
@@ -218,6 +220,23 @@ fn maintenance_neither_moves_nor_gives_back() {
     lab.run(Span::secs(10));
     assert_eq!((on(&lab, "db"), on(&lab, "web")), ("a".into(), "b".into()), "{:#?}", lab.log);
     assert!(lab.done.is_empty(), "{:?}", lab.done);
+}
+
+#[test]
+fn maintenance_ends_no_group_that_leaves_the_configuration() {
+    let mut lab = steady("device a b c | db@a web@b");
+    ask(&mut lab, "c", Command::Maintenance { on: true, lasts: None });
+    let text = "device a b c | db@a".to_owned();
+    ask(&mut lab, "c", Command::Apply { text, base: None });
+    lab.run(Span::secs(3));
+    let granted = |lab: &Lab| {
+        let record = lab.machines[&NodeId::new("b")].disk.record.clone().expect("a record");
+        record.grants.get(&GroupId::new("web")).map(|grant| grant.state)
+    };
+    assert_eq!(granted(&lab), Some(GrantState::Held));
+    ask(&mut lab, "c", Command::Maintenance { on: false, lasts: None });
+    lab.run(Span::secs(3));
+    assert_eq!((on(&lab, "web"), granted(&lab)), (String::new(), None), "{:#?}", lab.log);
 }
 
 #[test]
