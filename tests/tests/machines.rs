@@ -3,6 +3,8 @@
 
 #[path = "machines/debian.rs"]
 mod debian;
+#[path = "machines/drbd.rs"]
+mod drbd;
 #[path = "machines/failover.rs"]
 mod failover;
 #[path = "machines/laboratory.rs"]

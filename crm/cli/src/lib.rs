@@ -8,6 +8,7 @@ mod args;
 mod catalog;
 mod command;
 mod draw;
+mod handler;
 mod multicall;
 mod output;
 mod paths;

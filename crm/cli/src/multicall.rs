@@ -1,5 +1,5 @@
 //! One program, several names: `crmd` is the daemon, `crm-agent` and the names of the built-in
-//! agents are agents. Packages install links; the demo makes its own.
+//! agents are agents, `crm-fence-peer` and `crm-unfence-peer` are DRBD's handlers. Packages install links; the demo makes its own.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -16,6 +16,9 @@ pub(crate) fn dispatch() -> Option<ExitCode> {
         let address = args.get(1).and_then(|address| address.to_str()).unwrap_or_default();
         let served = crate::command::demo::web::serve(address);
         return Some(if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    if let Some(code) = crate::handler::dispatch(name, &args) {
+        return Some(code);
     }
     if name == "crm-agent" || crm_agents::is_builtin(name) {
         let code = crm_agents::main_from_args(args);

@@ -20,6 +20,8 @@ const WAIT: Span = Span::secs(10);
 const STATUS_WAIT: Span = Span::millis(500);
 /// Answers remembered for repeated requests of other nodes.
 const ANSWERED_MAX: usize = 256;
+/// What a record keeps of the reason of a ban, in characters.
+const BAN_REASON_MAX: usize = 200;
 /// Commands of local operators under way, at most.
 const WAITING_MAX: usize = 256;
 /// How often a forwarded command is repeated.
@@ -386,6 +388,22 @@ impl<R: Rules> Node<R> {
                 let and = if held { "; the migrate holds it no longer" } else { "" };
                 Ok(format!("{cleared} failures cleared{and}"))
             }
+            Command::Ban { group, node, by, reason } => {
+                known_group(&cluster, &group)?;
+                known_node(&cluster, &node)?;
+                may_ban(next, &group, &node, &by)?;
+                let reason = reason.chars().take(BAN_REASON_MAX).collect();
+                next.bans.entry(group.clone()).or_default().insert(node.clone(), reason);
+                Ok(format!("group {group} does not run on {node} until its copy is whole again"))
+            }
+            Command::LiftBan { group, node } => {
+                let lifted = next.bans.get_mut(&group).and_then(|nodes| nodes.remove(&node));
+                next.bans.retain(|_, nodes| !nodes.is_empty());
+                Ok(match lifted {
+                    Some(_) => format!("the copy of group {group} on {node} is whole again"),
+                    None => format!("the copy of group {group} on {node} was not banned"),
+                })
+            }
             Command::ConfirmDead { node } => {
                 // One that was removed from the configuration may still own something.
                 if !next.grants.values().any(|grant| grant.owner == node) {
@@ -532,6 +550,16 @@ impl<R: Rules> Node<R> {
 
 fn refused(reason: String, hint: &str) -> Outcome {
     Outcome::Refused { reason, hint: hint.to_owned() }
+}
+
+/// Only who serves the data knows what others lack; so two nodes can never ban each other.
+fn may_ban(next: &Record, group: &GroupId, node: &NodeId, by: &NodeId) -> Result<(), Outcome> {
+    let hint = "only the node that has the group may say whose copy is stale";
+    match next.owner(group) {
+        Some(owner) if owner == by && by != node => Ok(()),
+        Some(owner) => Err(refused(format!("group {group} is {owner}'s, not {by}'s"), hint)),
+        None => Err(refused(format!("group {group} is nobody's"), hint)),
+    }
 }
 
 fn known_group(cluster: &Cluster, group: &GroupId) -> Result<(), Outcome> {

@@ -70,6 +70,18 @@ pub enum Command {
     Leave {
         node: NodeId,
     },
+    /// The owner of a group says that another node's copy of its data lacks writes from now on (H24).
+    Ban {
+        group: GroupId,
+        node: NodeId,
+        by: NodeId,
+        reason: String,
+    },
+    /// A copy that was banned holds everything again.
+    LiftBan {
+        group: GroupId,
+        node: NodeId,
+    },
 }
 
 /// The answer to a command.

@@ -110,6 +110,9 @@ fn text(pair: &Pair) -> String {
          \x20 disk {{\n\
          {in_disk}\
          \x20   on-io-error detach;\n\
+         \x20   # By default a busy disk slows a resync down to 250 KiB a second.\n\
+         \x20   c-min-rate 10M;\n\
+         \x20   c-max-rate 100M;\n\
          \x20 }}\n\
          \x20 startup {{\n\
          \x20   wfc-timeout 30;\n\

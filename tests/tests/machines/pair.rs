@@ -16,6 +16,7 @@ pub(crate) struct Pair {
     pub(crate) beta: Machine,
     pub(crate) client: Machine,
     package: Package,
+    storage: Storage,
     // Ends last.
     pub(crate) lab: Laboratory,
 }
@@ -32,13 +33,38 @@ fencing:
   beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 10s}
 ";
 
-/// A disk, a writer on it, a web server that shows it, and the address of that.
-const GROUPS: &str = "groups:
+/// The disk of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Storage {
+    /// One that both machines have.
+    Shared,
+    /// Each machine has its own; DRBD keeps them the same.
+    Replicated,
+}
+
+impl Storage {
+    /// What the group begins with.
+    fn resources(self) -> &'static str {
+        match self {
+            Storage::Shared => "      - filesystem: {device: /dev/vdb, at: /srv/web, type: ext4}\n",
+            Storage::Replicated => {
+                "      - drbd: r0\n      - filesystem: {device: /dev/drbd0, at: /srv/web, type: ext4}\n"
+            }
+        }
+    }
+}
+
+/// The nodes of `r0`, as `crm drbd config` wants them.
+const REPLICAS: &str = "--node alpha=10.9.0.1:/dev/vdb --node beta=10.9.0.2:/dev/vdb";
+
+const GROUP: &str = "groups:
   web:
     prefer: [alpha, beta]
     resources:
-      - filesystem: {device: /dev/vdb, at: /srv/web, type: ext4}
-      - process: {name: writer, command: /bin/sh /srv/web/writer}
+";
+
+/// A writer on the disk, a web server that shows it, and the address of that.
+const SERVICE_RESOURCES: &str = "      - process: {name: writer, command: /bin/sh /srv/web/writer}
       - process: {name: server, command: /bin/busybox httpd -f -p 80 -h /srv/web, ready_tcp: \"127.0.0.1:80\"}
       - vip: 10.9.0.100/24
 ";
@@ -58,20 +84,33 @@ done
 
 impl Pair {
     /// Boots all three, installs the package on the nodes as an administrator would, founds the cluster on
-    /// alpha, joins beta, and applies the groups.
+    /// alpha, joins beta, and applies the groups. Both have one disk.
     pub(crate) fn serving() -> Self {
+        Self::with(Storage::Shared)
+    }
+
+    /// The same with a disk for each, replicated by DRBD.
+    pub(crate) fn replicated() -> Self {
+        Self::with(Storage::Replicated)
+    }
+
+    fn with(storage: Storage) -> Self {
         let mut lab = Laboratory::new().unwrap();
         let package = Package::built(&lab).unwrap();
         let shared = lab.blank_disk("shared", 64 << 20).unwrap();
         let mut node = |name: &str| {
-            let parts = Specification::debian(name)
-                .with_shared_disk(&shared)
-                .with_shared_disk(package.disk());
-            lab.machine(&parts).unwrap()
+            let parts = Specification::debian(name);
+            let parts = match storage {
+                Storage::Shared => parts.with_shared_disk(&shared),
+                Storage::Replicated => {
+                    parts.with_disk(&lab.blank_disk(&format!("{name}-data"), 64 << 20).unwrap())
+                }
+            };
+            lab.machine(&parts.with_shared_disk(package.disk())).unwrap()
         };
         let (alpha, beta) = (node("alpha"), node("beta"));
         let client = lab.machine(&Specification::bare("client")).unwrap();
-        let mut pair = Self { alpha, beta, client, package, lab };
+        let mut pair = Self { alpha, beta, client, package, storage, lab };
         let started = Instant::now();
         pair.client.power_on().unwrap();
         pair.boot_both();
@@ -106,10 +145,20 @@ impl Pair {
     }
 
     fn found(&mut self) {
+        let device = match self.storage {
+            Storage::Shared => "/dev/vdb",
+            Storage::Replicated => "/dev/drbd0",
+        };
+        if self.storage == Storage::Replicated {
+            self.replicate();
+        }
         let fill = format!(
-            "mke2fs -q -t ext4 /dev/vdb && mount /dev/vdb /mnt && printf '%s' '{WRITER}' >/mnt/writer && umount /mnt"
+            "mke2fs -q -t ext4 {device} && mount {device} /mnt && printf '%s' '{WRITER}' >/mnt/writer && umount /mnt"
         );
         self.alpha.ok(&fill).unwrap();
+        if self.storage == Storage::Replicated {
+            self.alpha.ok("drbdadm secondary r0").unwrap();
+        }
         self.alpha
             .ok(&format!("printf '%s' '{CLUSTER}' >/etc/crm/cluster.yaml && crm init"))
             .unwrap();
@@ -120,8 +169,22 @@ impl Pair {
         self.wait_members();
     }
 
+    /// As an administrator would: the file that `crm` writes, metadata, and no copy of two empty disks.
+    fn replicate(&mut self) {
+        for node in [&mut self.alpha, &mut self.beta] {
+            node.ok(&format!("crm drbd config r0 {REPLICAS} >/etc/drbd.d/r0.res")).unwrap();
+            node.ok("crm drbd check").unwrap();
+            node.ok("modprobe drbd && drbdadm create-md --force r0 && drbdadm up r0").unwrap();
+        }
+        self.alpha.until("[ \"$(drbdadm cstate r0)\" = Connected ]", LONG).unwrap();
+        self.alpha.ok("drbdadm -- --clear-bitmap new-current-uuid r0").unwrap();
+        self.beta.until("[ \"$(drbdadm dstate r0)\" = UpToDate/UpToDate ]", LONG).unwrap();
+        self.alpha.ok("drbdadm primary r0").unwrap();
+    }
+
     fn apply(&mut self) {
-        self.alpha.ok(&format!("printf '%s' '{CLUSTER}{GROUPS}' >/root/cluster.yaml")).unwrap();
+        let groups = format!("{GROUP}{}{SERVICE_RESOURCES}", self.storage.resources());
+        self.alpha.ok(&format!("printf '%s' '{CLUSTER}{groups}' >/root/cluster.yaml")).unwrap();
         self.alpha.ok("crm apply --yes /root/cluster.yaml").unwrap();
     }
 

@@ -269,3 +269,55 @@ fn a_node_taken_out_of_the_configuration_ends_its_groups_in_order() {
     assert_eq!(lab.done, ["stop web on c", "start web on a"], "{:#?}", lab.log);
     assert!(lab.fenced.is_empty(), "{:#?}", lab.log);
 }
+
+fn ban(by: &str, node: &str) -> Command {
+    Command::Ban {
+        group: "db".into(),
+        node: node.into(),
+        by: by.into(),
+        reason: "cut off".to_owned(),
+    }
+}
+
+fn last(lab: &Lab) -> &Outcome {
+    &lab.replies.last().expect("an answer").2
+}
+
+#[test]
+fn i8_a_copy_that_the_owner_calls_stale_is_not_taken_until_it_is_whole() {
+    let mut lab = steady("device a b | db@a,b");
+    ask(&mut lab, "a", ban("a", "b"));
+    assert!(matches!(last(&lab), Outcome::Done { .. }), "{:?}", last(&lab));
+    assert_eq!(
+        lab.status("b").groups[0].bans.get(&"b".into()).map(String::as_str),
+        Some("cut off")
+    );
+    lab.crash(&"a".into());
+    lab.run(Span::secs(20));
+    assert_eq!(on(&lab, "db"), "", "beta lacks what alpha wrote: {:#?}", lab.log);
+    lab.boot(&"a".into());
+    lab.run(Span::secs(20));
+    assert_eq!(on(&lab, "db"), "a", "{:#?}", lab.log);
+    ask(&mut lab, "b", Command::LiftBan { group: "db".into(), node: "b".into() });
+    assert!(matches!(last(&lab), Outcome::Done { .. }), "{:?}", last(&lab));
+    lab.crash(&"a".into());
+    lab.run(Span::secs(20));
+    assert_eq!(on(&lab, "db"), "b", "{:#?}", lab.log);
+}
+
+#[test]
+fn i8_only_the_owner_calls_another_copy_stale() {
+    let mut lab = steady("device a b | db@a,b");
+    for (by, node) in [("b", "a"), ("b", "b"), ("a", "a"), ("a", "nobody")] {
+        ask(&mut lab, "b", ban(by, node));
+        assert!(
+            matches!(last(&lab), Outcome::Refused { .. }),
+            "{by} bans {node}: {:?}",
+            last(&lab)
+        );
+    }
+    ask(&mut lab, "a", Command::Stop { group: "db".into() });
+    lab.run(Span::secs(3));
+    ask(&mut lab, "a", ban("a", "b"));
+    assert!(matches!(last(&lab), Outcome::Refused { .. }), "nobody's: {:?}", last(&lab));
+}

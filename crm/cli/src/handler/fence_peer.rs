@@ -1,0 +1,92 @@
+//! `crm-fence-peer`: the peer is out of reach, and this node is Primary or wants to be.
+//!
+//! The answers: 4, the peer's copy is recorded as stale; 7, and the peer is proved dead; 1, refused.
+//! 5 and 6 are never given, though DRBD knows them: with either it would let the promotion happen
+//! without anybody having recorded whose copy is stale.
+
+use super::cluster::{Seen, Why, commit, look, persist};
+use super::{Call, tell};
+use crm_core::id::NodeId;
+use crm_core::operator::Command;
+use crm_core::status::NodeState;
+use std::time::Duration;
+
+const NAME: &str = "crm-fence-peer";
+const REFUSED: u8 = 1;
+const OUTDATED: u8 = 4;
+const DEAD: u8 = 7;
+
+/// DRBD waits as long as the handler runs. A peer has to be shot first where it votes too, and a
+/// daemon that is being replaced comes back within seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) fn run(call: &Call) -> u8 {
+    let answer = persist(patience(), || record(call));
+    match answer {
+        Ok(code) => {
+            tell(
+                NAME,
+                &format!(
+                    "{}: the copy on {} is stale, that is recorded; answering {code}",
+                    call.resource,
+                    call.peers.join(", ")
+                ),
+            );
+            code
+        }
+        Err(reason) => {
+            tell(NAME, &format!("{}: refused: {reason}", call.resource));
+            REFUSED
+        }
+    }
+}
+
+/// Tests have less time.
+fn patience() -> Duration {
+    let given = std::env::var("CRM_HANDLER_PATIENCE_MS").ok().and_then(|text| text.parse().ok());
+    given.map_or(PATIENCE, Duration::from_millis)
+}
+
+fn record(call: &Call) -> Result<u8, Why> {
+    if call.resource.is_empty() || call.peers.is_empty() {
+        let what = "expected DRBD_RESOURCE and DRBD_PEER in the environment, found them missing";
+        return Err(Why::Never(what.to_owned()));
+    }
+    let (mut client, seen) = look(call)?;
+    may_ask(&seen)?;
+    for peer in &call.peers {
+        commit(
+            &mut client,
+            Command::Ban {
+                group: seen.group.clone(),
+                node: NodeId::new(peer),
+                by: seen.me.clone(),
+                reason: format!("{} lost its connection to {} while it served", peer, seen.me),
+            },
+        )?;
+    }
+    Ok(if all_dead(&seen, &call.peers) { DEAD } else { OUTDATED })
+}
+
+/// The coordinator decides; this only tells sooner, and in better words.
+fn may_ask(seen: &Seen) -> Result<(), Why> {
+    let group = seen.group().ok_or_else(|| Why::NotNow("the group is not known yet".to_owned()))?;
+    if group.bans.contains_key(&seen.me) {
+        return Err(Why::Never(format!("the copy on this node, {}, is the stale one", seen.me)));
+    }
+    match &group.owner {
+        Some(owner) if *owner == seen.me => Ok(()),
+        Some(owner) => Err(Why::Never(format!("group {} is {owner}'s", seen.group))),
+        None => Err(Why::Never(format!(
+            "group {} is nobody's: only the cluster may make this node Primary",
+            seen.group
+        ))),
+    }
+}
+
+fn all_dead(seen: &Seen, peers: &[String]) -> bool {
+    peers.iter().all(|peer| {
+        let state = seen.status.nodes.iter().find(|node| node.id.as_str() == peer);
+        state.is_some_and(|node| node.state == NodeState::Dead)
+    })
+}
