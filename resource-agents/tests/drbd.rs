@@ -249,6 +249,9 @@ fn status_brings_the_resource_up_once_after_a_boot() {
     let broken = StandIn::new("nometa").says("exists -\n");
     broken.on("up", "echo 'No valid meta data found' >&2; exit 1");
     r0(&broken).run("status").code(7).because("carries no metadata");
+    // Somebody makes it: the next look brings it up.
+    let broken = broken.leads_to("up", "04-uptodate-both-secondary.a");
+    assert_eq!(attribute(&r0(&broken).run("status").code(7), "eligible"), "yes");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crm_drbd::eligibility::eligibility;
 use crm_drbd::state::{Disk, Role};
 use crm_drbd::{Eligibility, RecordWord, Resource};
 
-use super::tools::Tools;
+use super::tools::{Refused, Tools};
 use crate::contract::{Call, Failure, Outcome, Watch};
 use crate::state;
 
@@ -50,6 +50,10 @@ fn bring_up(call: &Call, tools: &Tools, name: &str) -> Result<Option<Resource>, 
         .map_err(|error| Failure::system("cannot note that the resource was brought up", &error))?;
     call.channel.progress(format!("bringing up {name}, once after this boot"));
     if let Err(refused) = tools.administer("up", name) {
+        if let Refused::Said(_) = refused {
+            // What is missing may come: the next look tries again.
+            let _ = state::remove(&flag);
+        }
         let failure = refused.into_failure(&format!("cannot bring up {name}"));
         call.channel.attribute("eligible", Eligibility::No(failure.reason.clone()));
         return Err(Failure::not_running(failure.reason));

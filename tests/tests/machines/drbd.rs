@@ -44,6 +44,16 @@ fn hb15_hb16_a_replica_takes_over_after_a_power_cut_and_the_other_comes_back_as_
     pair.wait_served_by("alpha", LONG);
     pair.assert_kept(acknowledged);
     assert_eq!(pair.alpha.ok("drbdadm role r0").unwrap().trim(), "Primary/Secondary");
+
+    // The replica dies: the service holds its writes back until that is recorded, and goes on.
+    pair.beta.power_cut().unwrap();
+    let before = pair.acknowledged();
+    let started = Instant::now();
+    while pair.acknowledged() <= before + 10 {
+        assert!(started.elapsed() < LONG, "nothing is written any more");
+    }
+    println!("writes went on {:.1} s after the replica's death", started.elapsed().as_secs_f32());
+    assert_eq!(banned(&mut pair.alpha), ["beta"]);
 }
 
 /// The nodes whose copy the committed record calls stale.

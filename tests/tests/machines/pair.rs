@@ -172,7 +172,7 @@ impl Pair {
     /// As an administrator would: the file that `crm` writes, metadata, and no copy of two empty disks.
     fn replicate(&mut self) {
         for node in [&mut self.alpha, &mut self.beta] {
-            node.ok(&format!("crm drbd config r0 {REPLICAS} >/etc/drbd.d/r0.res")).unwrap();
+            node.ok(&format!("crm drbd config r0 {REPLICAS} >/etc/drbd.d/r0.res && sync")).unwrap();
             node.ok("crm drbd check").unwrap();
             node.ok("modprobe drbd && drbdadm create-md --force r0 && drbdadm up r0").unwrap();
         }

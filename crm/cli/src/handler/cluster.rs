@@ -8,8 +8,9 @@ use crm_core::operator::{Command, Outcome};
 use crm_core::status::{GroupStatus, Status};
 use std::time::{Duration, Instant};
 
-/// Between two tries while nobody can commit.
-const RETRY: Duration = Duration::from_millis(200);
+/// Between two tries while nobody can commit; longer and longer.
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// Why nothing was committed.
 #[derive(Debug)]
@@ -39,12 +40,16 @@ pub(super) fn persist<T>(
     mut attempt: impl FnMut() -> Result<T, Why>,
 ) -> Result<T, String> {
     let until = Instant::now() + patience;
+    let mut pause = RETRY_FIRST;
     loop {
         match attempt() {
             Ok(done) => return Ok(done),
             Err(Why::Never(reason)) => return Err(reason),
-            Err(Why::NotNow(reason)) if Instant::now() + RETRY > until => return Err(reason),
-            Err(Why::NotNow(_)) => std::thread::sleep(RETRY),
+            Err(Why::NotNow(reason)) if Instant::now() + pause > until => return Err(reason),
+            Err(Why::NotNow(_)) => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(RETRY_MAX);
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{Call, tell};
 use crm_core::id::NodeId;
 use crm_core::operator::Command;
 use crm_core::status::NodeState;
+use crm_drbd::state::Role;
 use std::time::Duration;
 
 const NAME: &str = "crm-fence-peer";
@@ -16,12 +17,17 @@ const REFUSED: u8 = 1;
 const OUTDATED: u8 = 4;
 const DEAD: u8 = 7;
 
-/// DRBD waits as long as the handler runs. A peer has to be shot first where it votes too, and a
-/// daemon that is being replaced comes back within seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A promotion that waits longer is given up by whoever asked for it.
+const TO_PROMOTE: Duration = Duration::from_secs(45);
+/// The writes of a Primary wait as long as this runs, and for ever if it refuses: then only its
+/// peer's return, or an operator, lets them go on. So it goes on asking: the peer may have to be
+/// shot first, the daemon may be under replacement, an operator may give his word much later.
+const TO_GO_ON: Duration = Duration::from_secs(24 * 3600);
+/// The longest that DRBD's tools may take.
+const TOOLS: Duration = Duration::from_secs(3);
 
 pub(super) fn run(call: &Call) -> u8 {
-    let answer = persist(patience(), || record(call));
+    let answer = persist(patience(call), || record(call));
     match answer {
         Ok(code) => {
             tell(
@@ -41,10 +47,29 @@ pub(super) fn run(call: &Call) -> u8 {
     }
 }
 
-/// Tests have less time.
-fn patience() -> Duration {
+fn patience(call: &Call) -> Duration {
+    // Tests have less time.
     let given = std::env::var("CRM_HANDLER_PATIENCE_MS").ok().and_then(|text| text.parse().ok());
-    given.map_or(PATIENCE, Duration::from_millis)
+    match given {
+        Some(given) => Duration::from_millis(given),
+        None if is_primary(call) => TO_GO_ON,
+        None => TO_PROMOTE,
+    }
+}
+
+/// Whether this node serves now, or only wants to. The file needs no lock that a promotion under way
+/// may hold; with 9 it names no device.
+fn is_primary(call: &Call) -> bool {
+    let file = std::fs::read_to_string("/proc/drbd").unwrap_or_default();
+    let minor = call.minor.as_deref().and_then(|minor| minor.parse().ok());
+    let devices = crm_drbd::proc_drbd::read(&file).map(|file| file.devices).unwrap_or_default();
+    match minor.and_then(|minor: u32| devices.get(&minor)) {
+        Some(device) => device.role == Role::Primary,
+        None => crm_agents::drbd::picture(TOOLS)
+            .ok()
+            .and_then(|picture| Some(picture.get(&call.resource)?.role == Role::Primary))
+            .unwrap_or(false),
+    }
 }
 
 fn record(call: &Call) -> Result<u8, Why> {

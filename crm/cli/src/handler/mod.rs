@@ -29,6 +29,8 @@ struct Call {
     resource: String,
     /// `DRBD_PEER`, else `DRBD_PEERS`: host names.
     peers: Vec<String>,
+    /// `DRBD_MINOR`: of one of its volumes.
+    minor: Option<String>,
     /// The daemon's control socket.
     socket: PathBuf,
 }
@@ -41,6 +43,7 @@ impl Call {
         let run = variable("CRM_RUN").map(|run| PathBuf::from(run).join("crm.sock"));
         Call {
             resource: variable("DRBD_RESOURCE").unwrap_or_default(),
+            minor: variable("DRBD_MINOR"),
             peers: peers.split_whitespace().map(str::to_owned).collect(),
             socket: socket.or(run).unwrap_or_else(|| PathBuf::from(crm_api::DEFAULT_SOCKET)),
         }
