@@ -334,6 +334,23 @@ pub(crate) enum DrbdCommand {
         #[arg(long)]
         json: bool,
     },
+    /// After a split brain: give up what this node wrote, keep a copy of it, and take the other side's data
+    Resolve {
+        /// Name of the resource
+        resource: String,
+        /// What `drbdadm get-gi RESOURCE` printed on the other node, the one whose data is to stay
+        #[arg(long, value_name = "IDENTIFIERS")]
+        other: String,
+        /// New file for a copy of this node's device; with several volumes their numbers are added
+        #[arg(long, value_name = "FILE", required_unless_present = "keep_nothing")]
+        keep: Option<PathBuf>,
+        /// Do not keep a copy
+        #[arg(long, conflicts_with = "keep")]
+        keep_nothing: bool,
+        /// The resource's name again, instead of being asked for it
+        #[arg(long, value_name = "RESOURCE")]
+        i_am_certain: Option<String>,
+    },
     /// Print a resource file for two nodes; for both-HA, one for each resource
     Config {
         /// Name of the resource

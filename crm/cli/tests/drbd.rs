@@ -99,3 +99,72 @@ fn what_config_writes_for_both_ha_check_accepts() {
     assert_eq!(broken.status.code(), Some(1));
     assert!(text(&broken).contains("pair.res:2: expected `}`"), "{}", text(&broken));
 }
+
+const THEIRS: &str =
+    "935540A4D2F77773:4EBD7FA74FB658E1:966FD821FAC96E78:966ED821FAC96E78:1:1:1:0:0:0:0";
+
+/// The recorded split brain, after the group was stopped here, with a device to give up.
+fn given_up(test: &str) -> StandIn {
+    let state = "14-split-brain.a";
+    let stand_in = StandIn::new(test).found_in(state).answers("get-gi", state);
+    let says = stand_in.directory.join("says");
+    let text =
+        std::fs::read_to_string(&says).expect("state").replace("role:Primary", "role:Secondary");
+    let device = stand_in.directory.join("device");
+    std::fs::write(&device, "what this node wrote alone").expect("device");
+    stand_in.on("sh-ll-dev", &format!("echo '{}'", device.display()));
+    stand_in.on("connect", "");
+    stand_in.says(&text)
+}
+
+fn resolve(stand_in: &StandIn, args: &[&str]) -> Output {
+    let mut all = vec!["resolve", "r0"];
+    all.extend(args);
+    crm(stand_in, &all)
+}
+
+#[test]
+fn a_split_brain_is_resolved_with_a_copy_of_what_is_given_up() {
+    let stand_in = given_up("resolve");
+    let kept = stand_in.directory.join("kept").display().to_string();
+    let output = resolve(&stand_in, &["--other", THEIRS, "--keep", &kept, "--i-am-certain", "r0"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(text(&output).contains("36 KiB changed on this node"), "{}", text(&output));
+    assert_eq!(std::fs::read_to_string(&kept).expect("kept"), "what this node wrote alone");
+    let calls = stand_in.calls();
+    assert_eq!(calls.last().map(String::as_str), Some("drbdadm connect --discard-my-data r0"));
+    assert_eq!(stand_in.count("drbdadm disconnect r0"), 0, "it stood alone already");
+}
+
+#[test]
+fn nothing_is_given_up_without_proof_word_and_room() {
+    let older = "4EBD7FA74FB658E0:0000000000000000:966FD821FAC96E78:966ED821FAC96E78:1:1:0:0:0:0:0";
+    let stand_in = given_up("refuse");
+    let there = stand_in.directory.join("says").display().to_string();
+    let kept = stand_in.directory.join("kept").display().to_string();
+    for (args, code, reason) in [
+        (&["--other", older, "--keep-nothing", "--i-am-certain", "r0"][..], 3, "has not parted"),
+        (&["--other", THEIRS, "--keep", &there, "--i-am-certain", "r0"], 3, "is there already"),
+        (&["--other", THEIRS, "--keep", &kept, "--i-am-certain", "r1"], 2, "not r0"),
+        (&["--other", THEIRS, "--keep", &kept], 2, "nobody can be asked here"),
+        (&["--other", THEIRS, "--i-am-certain", "r0"], 2, "--keep"),
+        (&["--other", "x", "--keep-nothing"], 2, "generation identifiers"),
+    ] {
+        let output = resolve(&stand_in, args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", text(&output));
+        assert!(text(&output).contains(reason), "{args:?}: {}", text(&output));
+    }
+    assert!(!std::path::Path::new(&kept).exists());
+    stand_in.on("sh-ll-dev", "echo /no/such/device");
+    let output = resolve(&stand_in, &["--other", THEIRS, "--keep", &kept, "--i-am-certain", "r0"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    // Who serves the data gives up nothing.
+    let serving = StandIn::new("serves").found_in("14-split-brain.a");
+    let serving = serving.answers("get-gi", "14-split-brain.a");
+    let output = resolve(&serving, &["--other", THEIRS, "--keep-nothing", "--i-am-certain", "r0"]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(text(&output).contains("its data is in use"), "{}", text(&output));
+    for stand_in in [&stand_in, &serving] {
+        assert!(stand_in.calls().iter().all(|call| !call.contains("connect")));
+    }
+}

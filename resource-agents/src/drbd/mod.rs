@@ -98,7 +98,8 @@ pub fn picture(timeout: Duration) -> Result<Picture, String> {
     }
 }
 
-/// What `drbdadm` answers to one call that changes nothing, such as `["get-gi", "r0/0"]`.
+/// What `drbdadm` answers to one call, such as `["get-gi", "r0/0"]`. For an operator's commands: the
+/// agent itself calls it with a verb and a name and nothing else.
 ///
 /// # Errors
 /// It is not installed, failed, or did not answer in time.

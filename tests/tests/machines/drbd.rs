@@ -45,15 +45,42 @@ fn hb15_hb16_a_replica_takes_over_after_a_power_cut_and_the_other_comes_back_as_
     pair.assert_kept(acknowledged);
     assert_eq!(pair.alpha.ok("drbdadm role r0").unwrap().trim(), "Primary/Secondary");
 
+    // The replication link breaks while both live and hear each other elsewhere: writes go on once it is
+    // recorded that beta's copy is stale, and nobody, not even by hand, makes beta Primary.
+    pair.lab.link(0).cut_both("alpha", "beta");
+    wait_writes(&mut pair, "the replication link broke");
+    assert_eq!(banned(&mut pair.alpha), ["beta"]);
+    let by_hand = pair.beta.run("drbdadm primary r0").unwrap();
+    assert_eq!(by_hand.code, 11, "{}", by_hand.text);
+    assert!(by_hand.text.contains("peer is not outdated"), "{}", by_hand.text);
+    assert!(pair.beta.ok("crm why web").unwrap().contains("stale copy"), "crm why tells it");
+    pair.lab.link(0).heal();
+    pair.beta.until(BOTH_GOOD, LONG).unwrap();
+    wait_nobody_banned(&mut pair);
+
+    // HB27: the disk under the active node goes away: it serves through its peer, and says so.
+    pair.alpha.ok("drbdadm detach --force r0").unwrap();
+    wait_writes(&mut pair, "the disk was lost");
+    let told = pair.alpha.ok("crm drbd status").unwrap();
+    assert!(told.contains("its disk is Diskless"), "{told}");
+    assert_eq!(pair.holders(), (vec!["alpha".to_owned()], vec!["alpha".to_owned()]));
+    pair.alpha.ok("drbdadm attach r0").unwrap();
+    pair.alpha.until(BOTH_GOOD, LONG).unwrap();
+
     // The replica dies: the service holds its writes back until that is recorded, and goes on.
     pair.beta.power_cut().unwrap();
+    wait_writes(&mut pair, "the replica died");
+    assert_eq!(banned(&mut pair.alpha), ["beta"]);
+}
+
+/// Ten more lines than now are acknowledged.
+fn wait_writes(pair: &mut Pair, after: &str) {
     let before = pair.acknowledged();
     let started = Instant::now();
     while pair.acknowledged() <= before + 10 {
-        assert!(started.elapsed() < LONG, "nothing is written any more");
+        assert!(started.elapsed() < LONG, "{after}: nothing is written any more");
     }
-    println!("writes went on {:.1} s after the replica's death", started.elapsed().as_secs_f32());
-    assert_eq!(banned(&mut pair.alpha), ["beta"]);
+    println!("{after}: ten writes took {:.1} s", started.elapsed().as_secs_f32());
 }
 
 /// The nodes whose copy the committed record calls stale.
