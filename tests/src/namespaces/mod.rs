@@ -5,6 +5,7 @@
 //! namespace is anonymous and ends with the process that keeps it.
 
 mod disk;
+mod holding;
 mod laboratory;
 mod node;
 mod probe;
@@ -12,6 +13,7 @@ mod radio;
 
 pub use crm_sandbox::{FenceMode, Keeper};
 pub use disk::Disk;
+pub use holding::Holding;
 pub use laboratory::{Laboratory, Options};
 pub use node::{Finished, Node};
 pub use probe::{Answer, Probe};

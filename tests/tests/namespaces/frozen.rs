@@ -4,7 +4,7 @@ use super::support::{
     A_WHILE, THREE, TWO, WEB, pids, say, stateless_group, wait_whole, web_group, with_device,
     without_device,
 };
-use crm_tests::namespaces::{FenceMode, Laboratory, Options, Probe};
+use crm_tests::namespaces::{FenceMode, Holding, Laboratory, Options, Probe};
 use std::time::{Duration, Instant};
 
 /// How long a thawed node's application may go on answering.
@@ -19,6 +19,7 @@ fn freeze_and_thaw(lab: &Laboratory, owner: &str) -> String {
     // would answer: that is asked inside its network too.
     let inside = lab.probe_inside(owner, &server, Duration::from_millis(2));
     inside.wait_for(owner, Instant::now(), Duration::from_secs(5));
+    let holding = Holding::start(lab.process_of(owner), WEB.parse().expect("an address"));
     lab.freeze(owner, true);
     let frozen = Instant::now();
     let mut taker = None;
@@ -30,10 +31,14 @@ fn freeze_and_thaw(lab: &Laboratory, owner: &str) -> String {
     assert!(lab.node(owner).is_up());
     let thawed = Instant::now();
     lab.freeze(owner, false);
-    // Once its kernel has let go of the address, the other one answers even there.
+    lab.wait("the address is let go", Duration::from_secs(5), |_| {
+        holding.gone_for_good(thawed).is_some()
+    });
+    // The other one answers even there now.
     inside.wait_for(taker, thawed, Duration::from_secs(5));
-    let gone = first(&inside, taker, thawed).expect("it answers");
     lab.beats(taker, A_WHILE);
+    let gone = holding.gone_for_good(thawed).expect("it came back");
+    assert_eq!(holding.came_back(thawed), 0, "{owner} took it again\n{}", lab.logs());
     let mut last = None;
     for (place, probe) in [("inside", &inside), ("outside", &outside)] {
         let answers = probe.answers().into_iter();
