@@ -98,7 +98,10 @@ impl<R: Rules> Node<R> {
             };
             wants.insert(group.id.clone(), want);
         }
-        if ending {
+        if ending && lapsed {
+            // The watchdog does not wait for an order.
+            wants.values_mut().for_each(|want| *want = Want::Stop);
+        } else if ending {
             wants = self.stop_in_turn(&obeyed.cluster);
         }
         // Hands off comes before new wants, hands on after them: in between, old wants would count.

@@ -17,11 +17,11 @@ pub struct Group {
     pub failback: Failback,
     /// Started in this order, stopped in reverse (I2).
     pub resources: Vec<Resource>,
-    /// Must be on the same node as these groups.
+    /// Must be on the same node as these groups, and down while one of them is stopped.
     pub runs_with: Vec<GroupId>,
     /// Must not be on the same node as these groups, while another node can be had.
     pub avoids: Vec<GroupId>,
-    /// Starts only when these groups run (anywhere).
+    /// Starts only when these groups run (anywhere); where several stop, it stops before them.
     pub starts_after: Vec<GroupId>,
     /// Must be where a service holds a role.
     pub follow: Option<Follow>,

@@ -1,5 +1,6 @@
 //! From what placement wants to the grants of the next record, one lawful step at a time (R11).
 
+use super::proof::MayRun;
 use crate::event::Event;
 use crate::id::{GroupId, NodeId, Stamp};
 use crate::model::Cluster;
@@ -61,6 +62,7 @@ impl<R: Rules> Node<R> {
                 nodes.insert(owner.clone(), situation);
             }
         }
+        let may_run = self.may_run(&nodes);
         let reports = self.reports();
         let mut phases = BTreeMap::new();
         for (group, grant) in &next.grants {
@@ -101,7 +103,7 @@ impl<R: Rules> Node<R> {
                     if let Some(node) = wanted
                         && !choice.wait
                         && nodes.get(&node) == Some(&NodeSituation::Online)
-                        && !self.may_run_elsewhere(group, &node, &nodes)
+                        && !may_run.elsewhere_but(group, &node, &node)
                     {
                         decided
                             .push((group.clone(), format!("granted to {node}: {}", choice.reason)));
@@ -116,7 +118,16 @@ impl<R: Rules> Node<R> {
                     let in_turn = choice.stops_after.is_none()
                         || self.owner_is_proved_off(next, cluster, group, grant).is_some();
                     let word = if in_turn {
-                        self.change_grant(next, cluster, group, grant, wanted, choice.wait, &nodes)
+                        self.change_grant(
+                            next,
+                            cluster,
+                            group,
+                            grant,
+                            wanted,
+                            choice.wait,
+                            &nodes,
+                            &may_run,
+                        )
                     } else {
                         None
                     };
@@ -140,7 +151,7 @@ impl<R: Rules> Node<R> {
             .collect();
         for group in gone {
             if let Some(grant) = next.grants.get(&group).cloned() {
-                self.change_grant(next, cluster, &group, &grant, None, false, &nodes);
+                self.change_grant(next, cluster, &group, &grant, None, false, &nodes, &may_run);
             }
         }
         for (group, text) in &decided {
@@ -168,6 +179,7 @@ impl<R: Rules> Node<R> {
         wanted: Option<NodeId>,
         wait: bool,
         nodes: &BTreeMap<NodeId, NodeSituation>,
+        may_run: &MayRun,
     ) -> Option<String> {
         let owner = &grant.owner;
         let stamp = next.stamp;
@@ -175,7 +187,7 @@ impl<R: Rules> Node<R> {
         let goes_to = |node: &NodeId| {
             !wait
                 && nodes.get(node) == Some(&NodeSituation::Online)
-                && !self.may_run_elsewhere_but(group, node, owner, nodes)
+                && !may_run.elsewhere_but(group, node, owner)
         };
         if wanted.as_ref() == Some(owner) {
             // Ending and wanted back: only after its stop is proved (R11).

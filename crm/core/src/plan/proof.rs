@@ -61,31 +61,27 @@ impl<R: Rules> Node<R> {
         None
     }
 
-    pub(super) fn may_run_elsewhere(
-        &self,
-        group: &GroupId,
-        node: &NodeId,
-        nodes: &BTreeMap<NodeId, NodeSituation>,
-    ) -> bool {
-        self.may_run_elsewhere_but(group, node, node, nodes)
-    }
-
-    /// Whether any node that is heard, other than these two, has not reported the group stopped.
-    pub(super) fn may_run_elsewhere_but(
-        &self,
-        group: &GroupId,
-        node: &NodeId,
-        owner: &NodeId,
-        nodes: &BTreeMap<NodeId, NodeSituation>,
-    ) -> bool {
-        let reports = self.reports();
-        nodes.iter().any(|(other, situation)| {
-            if other == node || other == owner || *situation != NodeSituation::Online {
-                return false;
+    /// Which nodes that are heard have not reported each group stopped.
+    pub(super) fn may_run(&self, nodes: &BTreeMap<NodeId, NodeSituation>) -> MayRun {
+        let mut may_run = MayRun::default();
+        for (node, report) in self.reports() {
+            if nodes.get(node) == Some(&NodeSituation::Online) {
+                for (group, _) in report.groups.iter().filter(|(_, g)| !g.phase.is_stopped()) {
+                    may_run.0.entry(group.clone()).or_default().push(node.clone());
+                }
             }
-            reports.get(other).is_some_and(|report| {
-                report.groups.get(group).is_some_and(|state| !state.phase.is_stopped())
-            })
-        })
+        }
+        may_run
+    }
+}
+
+/// Nodes on which each group may run, as far as they say.
+#[derive(Debug, Default)]
+pub(super) struct MayRun(BTreeMap<GroupId, Vec<NodeId>>);
+
+impl MayRun {
+    /// Whether any node other than these two may run the group.
+    pub(super) fn elsewhere_but(&self, group: &GroupId, node: &NodeId, owner: &NodeId) -> bool {
+        self.0.get(group).is_some_and(|on| on.iter().any(|other| other != node && other != owner))
     }
 }
