@@ -26,6 +26,8 @@ pub struct Shape {
     pub prefer: &'static [&'static str],
     pub resources: &'static [&'static str],
     pub stateless: bool,
+    /// Further lines of the configuration, about where and when it runs.
+    pub ties: &'static [&'static str],
 }
 
 const DB: Shape = Shape {
@@ -33,18 +35,44 @@ const DB: Shape = Shape {
     prefer: &["alpha", "beta"],
     resources: &["disk", "mysql", "address"],
     stateless: false,
+    ties: &[],
 };
 const FILES: Shape = Shape {
     name: "files",
     prefer: &["beta", "alpha"],
     resources: &["mount", "nfs"],
     stateless: false,
+    ties: &[],
 };
 const WEB: Shape = Shape {
     name: "web",
     prefer: &["beta", "alpha"],
     resources: &["vip", "proxy"],
     stateless: true,
+    ties: &[],
+};
+/// Beside the database, and only once it runs.
+const REPORTS: Shape = Shape {
+    name: "reports",
+    prefer: &["beta", "alpha"],
+    resources: &["proxy"],
+    stateless: false,
+    ties: &["runs_with: [db]", "starts_after: [db]"],
+};
+/// Not beside the database if it can be helped; goes home by itself.
+const ARCHIVE: Shape = Shape {
+    name: "archive",
+    prefer: &["alpha", "gamma"],
+    resources: &["mount", "nfs"],
+    stateless: false,
+    ties: &["avoids: [db]", "failback: auto"],
+};
+const MAIL: Shape = Shape {
+    name: "mail",
+    prefer: &["gamma", "alpha"],
+    resources: &["vip"],
+    stateless: false,
+    ties: &["starts_after: [archive, reports]", "priority: 5"],
 };
 
 /// Every layout that `crm-sim` runs when none is named.
@@ -97,6 +125,16 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: true,
         groups: &[DB, FILES],
+        survives_one: true,
+    },
+    Layout {
+        name: "trio-tied",
+        about: "three machines, fencing devices; groups that wait for, follow and avoid one another",
+        nodes: &["alpha", "beta", "gamma"],
+        witness: false,
+        watchdog: false,
+        device: true,
+        groups: &[DB, REPORTS, ARCHIVE, MAIL],
         survives_one: true,
     },
     Layout {
@@ -225,6 +263,9 @@ impl Shape {
         let prefer: Vec<&str> =
             self.prefer.iter().copied().filter(|node| nodes.contains(node)).collect();
         let _ = writeln!(text, "  {name}:\n    prefer: [{}]", prefer.join(", "));
+        for tie in self.ties {
+            let _ = writeln!(text, "    {tie}");
+        }
         let _ = writeln!(text, "    restarts: {}\n    resources:", 3 + revision % 4);
         for resource in self.resources {
             let stateless = if self.stateless { ", stateless: true" } else { "" };

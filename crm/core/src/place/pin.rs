@@ -24,10 +24,10 @@ pub(super) fn pins(facts: &Facts<'_>, units: &[Unit], number: usize, board: &Boa
     for (group, why) in &unit.apart {
         let Some(name) = facts.situation.intents.pins.get(facts.group_id(*group)) else { continue };
         let text = match why {
-            // It may yet be proved what became of the owner.
-            Apart::Stuck(Stuck::Silent | Stuck::Joining) | Apart::MateStuck(_) => continue,
+            // It may yet be proved what became of the owner, and of a failed stop.
+            Apart::Stuck(Stuck::Silent | Stuck::Joining | Stuck::StopFailed)
+            | Apart::MateStuck(_) => continue,
             Apart::Stopped => "the group is stopped by an operator".to_owned(),
-            Apart::Stuck(Stuck::StopFailed) => "its stop failed where it is".to_owned(),
             Apart::Stuck(Stuck::Unconfigured) => "its owner is not configured any more".to_owned(),
             Apart::MateDown(mate) => {
                 format!("{}, which it runs with, is down", facts.group_id(*mate))
