@@ -168,6 +168,9 @@ fn copy(device: &Path, file: &Path) -> Result<(), Failure> {
 
 fn fill(device: &Path, mut to: File) -> std::io::Result<()> {
     let mut from = File::open(device)?;
+    // DRBD writes below the kernel's cache of the device: what that holds may be old.
+    let forget = nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED;
+    nix::fcntl::posix_fadvise(&from, 0, 0, forget)?;
     let mut block = vec![0; BLOCK];
     let mut total = 0_u64;
     loop {
