@@ -40,11 +40,19 @@ impl Deadline {
 
 /// A wait that begins short, so that the usual case costs nothing, and grows.
 #[derive(Debug)]
-pub(crate) struct Pause(Duration);
+pub(crate) struct Pause {
+    next: Duration,
+    longest: Duration,
+}
 
 impl Pause {
     pub(crate) fn new() -> Pause {
-        Pause(Duration::from_millis(1))
+        Pause { next: Duration::from_millis(1), longest: LONGEST_PAUSE }
+    }
+
+    /// For tries that leave a line in the kernel's log each time.
+    pub(crate) fn slow() -> Pause {
+        Pause { next: Duration::from_millis(10), longest: LONGEST_SLOW_PAUSE }
     }
 
     /// Sleeps a little, never past the deadline; false if the deadline has passed.
@@ -53,11 +61,12 @@ impl Pause {
         if remaining.is_zero() {
             return false;
         }
-        std::thread::sleep(self.0.min(remaining));
-        self.0 = (self.0 * 3 / 2).min(LONGEST_PAUSE);
+        std::thread::sleep(self.next.min(remaining));
+        self.next = (self.next * 3 / 2).min(self.longest);
         true
     }
 }
 
 const MOST_RESERVE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_SLOW_PAUSE: Duration = Duration::from_millis(500);

@@ -29,7 +29,7 @@ fn promote(call: &Call, tools: &Tools, name: &str, why: &mut Option<String>) -> 
     };
     // A peer that died is noticed by DRBD in a few seconds; one that lives stays Primary.
     let patience = deadline.at_most(OTHER_PRIMARY);
-    let mut pause = Pause::new();
+    let mut pause = Pause::slow();
     loop {
         if resource.role == Role::Primary {
             return Ok(());
@@ -94,7 +94,7 @@ fn bring_up(
     );
     *why = Some(lonely.clone());
     let deadline = call.context.deadline.at_most(MEETING);
-    let mut pause = Pause::new();
+    let mut pause = Pause::slow();
     loop {
         let resource = tools.resource(name)?.ok_or_else(|| gone(name))?;
         if has_met_its_peer(&resource) {

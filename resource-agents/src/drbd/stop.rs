@@ -20,7 +20,7 @@ pub(super) fn stop(call: &Call, tools: &Tools, name: &str) -> Outcome {
 
 /// `why` is what has stood in the way so far.
 fn demote(call: &Call, tools: &Tools, name: &str, why: &mut Option<String>) -> Outcome {
-    let mut pause = Pause::new();
+    let mut pause = Pause::slow();
     loop {
         // What is not up, or not even loaded, cannot be Primary. What cannot be asked may be.
         let Some(resource) = tools.resource(name)? else {
