@@ -3,14 +3,14 @@
 use crate::election::Role;
 use crate::event::Event;
 use crate::id::{Digest, NodeId};
-use crate::model::Fencing;
+use crate::model::{Fencing, NodeSpec};
 use crate::node::Node;
 use crate::packet::GroupPhase;
 use crate::record::{Grant, GrantState};
 use crate::rules::Rules;
 use crate::status::{GroupStatus, NodeState, NodeStatus, Status};
 use crate::time::Time;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl<R: Rules> Node<R> {
     /// This node's own view; complete if it coordinates.
@@ -96,7 +96,17 @@ impl<R: Rules> Node<R> {
         let record = self.record();
         let intents = record.map(|r| &r.intents);
         let mut nodes: Vec<NodeStatus> = Vec::new();
-        for spec in &cluster.nodes {
+        // An owner that the configuration no longer has is still somebody's concern.
+        let owners = record.iter().flat_map(|record| record.grants.values());
+        let removed: BTreeSet<&NodeId> = owners
+            .map(|grant| &grant.owner)
+            .filter(|owner| cluster.node(owner).is_none())
+            .collect();
+        let removed: Vec<NodeSpec> = removed
+            .into_iter()
+            .map(|id| NodeSpec { id: id.clone(), links: vec![], voter: false, watchdog: None })
+            .collect();
+        for spec in cluster.nodes.iter().chain(&removed) {
             let peer = self.peers.get(&spec.id);
             let state = if spec.id == self.id {
                 if self.obeyed.is_some() { NodeState::Online } else { NodeState::Joining }

@@ -250,14 +250,7 @@ fn a_node_taken_out_of_the_configuration_ends_its_groups_in_order() {
     assert!(reason.contains("still owns groups"), "{reason}");
     // A record that says so all the same: of an older version, or out of a copy of the disk.
     let running = lab.machines[&NodeId::new("c")].running.clone();
-    for node in ["a", "b", "c"] {
-        lab.crash(&node.into());
-        if let Some(machine) = lab.machines.get_mut(&NodeId::new(node))
-            && let Some(record) = &mut machine.disk.record
-        {
-            record.config = crm_core::record::ConfigText::new(&without);
-        }
-    }
+    take_out(&mut lab, &without);
     if let Some(machine) = lab.machines.get_mut(&NodeId::new("c")) {
         machine.running = running;
     }
@@ -320,4 +313,34 @@ fn i8_only_the_owner_calls_another_copy_stale() {
     lab.run(Span::secs(3));
     ask(&mut lab, "a", ban("a", "b"));
     assert!(matches!(last(&lab), Outcome::Refused { .. }), "nobody's: {:?}", last(&lab));
+}
+
+/// Every disk says that the configuration is another one; nobody runs.
+fn take_out(lab: &mut Lab, without: &str) {
+    for node in ["a", "b", "c"] {
+        lab.crash(&node.into());
+        if let Some(machine) = lab.machines.get_mut(&NodeId::new(node))
+            && let Some(record) = &mut machine.disk.record
+        {
+            record.config = crm_core::record::ConfigText::new(without);
+        }
+    }
+}
+
+#[test]
+fn r20_a_silent_owner_that_was_taken_out_keeps_until_an_operator_gives_his_word() {
+    let mut lab = steady("none a b c | web@c,a");
+    take_out(&mut lab, "none a b | web@a");
+    lab.boot(&"a".into());
+    lab.boot(&"b".into());
+    lab.run(Span::secs(10));
+    let status = lab.status("b");
+    let coordinator = status.coordinator.expect("two of three decide").to_string();
+    let status = lab.status(&coordinator);
+    assert_eq!(status.groups[0].owner, Some("c".into()), "{:#?}", lab.log);
+    assert!(status.groups[0].reason.contains("crm confirm-dead c"), "{}", status.groups[0].reason);
+    assert!(status.nodes.iter().any(|node| node.id.as_str() == "c"), "{:?}", status.nodes);
+    ask(&mut lab, "a", Command::ConfirmDead { node: "c".into() });
+    lab.run(Span::secs(3));
+    assert_eq!(on(&lab, "web"), "a", "{:?} {:#?}", lab.replies, lab.log);
 }
