@@ -1,6 +1,6 @@
 //! A few nodes on a perfect network, driven by hand: small enough to single-step a rule.
 
-use crm_core::id::{GroupId, Incarnation, LinkId, NodeId, StoreId, WriteId};
+use crm_core::id::{Incarnation, LinkId, NodeId, StoreId, WriteId};
 use crm_core::model::{
     AgentClass, AgentRef, Cluster, Failback, FenceDevice, Fencing, Group, NodeSpec, OnFail,
     Resource, RestartPolicy, Timeouts, Timing,
@@ -9,23 +9,39 @@ use crm_core::operation::{Action, OpOutcome, OpResult, Operation};
 use crm_core::packet::Packet;
 use crm_core::record::{Record, Stored};
 use crm_core::time::{Span, Time};
-use crm_core::{Destination, FenceResult, Input, Node, Output, Start};
+use crm_core::{Destination, FenceResult, Input, Node, Output, Start, WatchdogDuty};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The first word of a configuration text: `device` or `none`; then the nodes; then after `|` the
-/// groups, each with its preferred nodes, `:auto` for failback, `:after=GROUP,…`, `:with=GROUP,…`.
+/// groups, each with its preferred node.
 pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
     let (head, groups) = text.split_once('|').unwrap_or((text, ""));
     let mut words = head.split_whitespace();
     let protection = words.next().ok_or("empty")?;
-    let nodes: Vec<NodeSpec> = words
-        .map(|name| NodeSpec {
-            id: NodeId::new(name),
-            links: vec![format!("10.0.0.{name}")],
-            voter: true,
-            watchdog: None,
-        })
-        .collect();
+    // `L=30` and such set timing in seconds, `ping` a tie-break address, `a+` has a watchdog.
+    let mut timing = Timing { initdead: Span::secs(2), ..Timing::default() };
+    let mut tiebreak_ping = None;
+    let mut nodes: Vec<NodeSpec> = Vec::new();
+    for word in words.by_ref() {
+        if let Some((key, value)) = word.split_once('=') {
+            let span = Span::secs(value.parse().map_err(|_| "number")?);
+            match key {
+                "L" => timing.lease = span,
+                "S" => timing.stop_margin = span,
+                _ => timing.watchdog = span,
+            }
+        } else if word == "ping" {
+            tiebreak_ping = Some("10.0.0.254".to_owned());
+        } else {
+            let name = word.trim_end_matches('+');
+            nodes.push(NodeSpec {
+                id: NodeId::new(name),
+                links: vec![format!("10.0.0.{name}")],
+                voter: true,
+                watchdog: word.ends_with('+').then(|| "/dev/watchdog".into()),
+            });
+        }
+    }
     let device =
         FenceDevice { agent: "command".into(), params: BTreeMap::new(), timeout: Span::secs(10) };
     let fencing = match protection {
@@ -38,25 +54,12 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
     let groups = groups
         .split_whitespace()
         .map(|word| {
-            let mut options = word.split(':');
-            let head = options.next().unwrap_or_default();
-            let (name, prefer) = head.split_once('@').unwrap_or((head, ""));
-            let (mut failback, mut after, mut with) = (Failback::Manual, vec![], vec![]);
-            for option in options {
-                let (key, value) = option.split_once('=').unwrap_or((option, ""));
-                let named = || value.split(',').map(GroupId::new).collect();
-                match key {
-                    "auto" => failback = Failback::Auto,
-                    "after" => after = named(),
-                    "with" => with = named(),
-                    other => panic!("unknown option {other}"),
-                }
-            }
+            let (name, prefer) = word.split_once('@').unwrap_or((word, ""));
             Group {
                 id: name.into(),
                 prefer: prefer.split(',').filter(|p| !p.is_empty()).map(NodeId::new).collect(),
                 only_preferred: false,
-                failback,
+                failback: Failback::Manual,
                 resources: vec![Resource {
                     id: "r".into(),
                     agent: AgentRef { class: AgentClass::Own, name: "vip".into() },
@@ -68,9 +71,9 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
                     stateless: protection == "stateless",
                     observe_everywhere: false,
                 }],
-                runs_with: with,
+                runs_with: vec![],
                 avoids: vec![],
-                starts_after: after,
+                starts_after: vec![],
                 follow: None,
                 priority: 0,
                 restart: RestartPolicy { count: 3, window: Span::secs(600) },
@@ -83,9 +86,9 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
         name: "test".into(),
         nodes,
         witness: None,
-        timing: Timing { initdead: Span::secs(2), ..Timing::default() },
+        timing,
         fencing,
-        tiebreak_ping: None,
+        tiebreak_ping,
         groups,
         services: vec![],
         operators: vec![],
@@ -96,27 +99,39 @@ pub(crate) struct Machine {
     pub(crate) node: Option<Node>,
     pub(crate) disk: Stored,
     pub(crate) running: BTreeSet<String>,
-    /// Until it boots: every stop here fails.
-    pub(crate) stops_fail: bool,
     runs: u128,
     writes: VecDeque<(Time, WriteId, Stored)>,
     counter: u64,
     incarnation: Incarnation,
+    /// When the kernel resets the machine, and its margin, fixed at the opening.
+    pub(crate) dog: Option<(Time, Span)>,
+    /// This run of the daemon was told that it is armed.
+    told: bool,
+    margin: Span,
+}
+
+impl Machine {
+    fn margin(&self) -> Span {
+        self.margin
+    }
 }
 
 pub(crate) struct Lab {
+    /// How long a stop takes.
+    pub(crate) stop_takes: Span,
+    /// A packet of this sender that it names is lost.
+    pub(crate) loses: Option<fn(&NodeId, &Packet) -> bool>,
+    /// Groups seen on two nodes at once.
+    pub(crate) twice: Vec<String>,
     pub(crate) now: Time,
     pub(crate) machines: BTreeMap<NodeId, Machine>,
     pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
     flight: VecDeque<(Time, NodeId, NodeId, Input)>,
     ops: VecDeque<(Time, NodeId, Operation)>,
     fences: VecDeque<(Time, NodeId, NodeId, crm_core::id::FenceId)>,
-    pub(crate) fence_takes: Span,
     pub(crate) log: Vec<String>,
     pub(crate) replies: Vec<(NodeId, u64, crm_core::operator::Outcome)>,
     pub(crate) fenced: Vec<NodeId>,
-    /// Starts and stops that succeeded, in order: `start web on a`.
-    pub(crate) done: Vec<String>,
 }
 
 impl Lab {
@@ -140,17 +155,18 @@ impl Lab {
             record.old_voters.insert(name.clone(), store(i));
         }
         let mut lab = Lab {
+            stop_takes: Span::millis(20),
+            loses: None,
+            twice: vec![],
             now: Time(1_000_000),
             machines: BTreeMap::new(),
             cut: BTreeSet::new(),
             flight: VecDeque::new(),
             ops: VecDeque::new(),
             fences: VecDeque::new(),
-            fence_takes: Span::millis(30),
             log: vec![],
             replies: vec![],
             fenced: vec![],
-            done: vec![],
         };
         for (i, name) in names.iter().enumerate() {
             let mut disk = Stored::new(store(i));
@@ -161,11 +177,13 @@ impl Lab {
                     node: None,
                     disk,
                     running: BTreeSet::new(),
-                    stops_fail: false,
                     runs: 0,
                     writes: VecDeque::new(),
                     counter: 0,
                     incarnation: Incarnation(0),
+                    dog: None,
+                    told: false,
+                    margin: Timing::default().watchdog,
                 },
             );
             lab.boot(name);
@@ -178,7 +196,7 @@ impl Lab {
         let rank = self.machines.keys().position(|n| n == name).unwrap_or(0) as u128;
         let Some(machine) = self.machines.get_mut(name) else { return };
         machine.runs += 1;
-        machine.stops_fail = false;
+        machine.told = false;
         machine.incarnation = Incarnation((machine.runs << 100) | (rank + 1));
         machine.node = Some(Node::new(
             now,
@@ -189,7 +207,7 @@ impl Lab {
                 stored: machine.disk.clone(),
                 parse,
                 joining: machine.disk.record.is_none(),
-                watchdog_left_armed: false,
+                watchdog_left_armed: machine.dog.is_some(),
             },
         ));
         self.drain(name);
@@ -200,8 +218,19 @@ impl Lab {
             machine.node = None;
             machine.writes.clear();
             machine.running.clear();
+            machine.dog = None;
         }
         self.ops.retain(|(_, n, _)| n != name);
+    }
+
+    /// The daemon alone dies and comes back; what it ran goes on.
+    pub(crate) fn restart_daemon(&mut self, name: &NodeId) {
+        if let Some(machine) = self.machines.get_mut(name) {
+            machine.node = None;
+            machine.writes.clear();
+        }
+        self.ops.retain(|(_, n, _)| n != name);
+        self.boot(name);
     }
 
     pub(crate) fn cut(&mut self, a: &str, b: &str) {
@@ -227,14 +256,39 @@ impl Lab {
                 Output::Write { write, stored } => {
                     machine.writes.push_back((now + Span::millis(2), write, *stored));
                 }
-                Output::Run(op) => self.ops.push_back((now + Span::millis(20), name.clone(), *op)),
+                Output::Run(op) => {
+                    let takes =
+                        if op.action == Action::Stop { self.stop_takes } else { Span::millis(20) };
+                    self.ops.push_back((now + takes, name.clone(), *op));
+                    self.ops.make_contiguous().sort_by_key(|(at, ..)| *at);
+                }
+                Output::Watchdog(WatchdogDuty::Feed) => {
+                    let margin = machine.node.as_ref().map_or(Span::ZERO, |_| machine.margin());
+                    let opened = machine.dog.is_none();
+                    let margin = machine.dog.map_or(margin, |(_, margin)| margin);
+                    machine.dog = Some((now + margin, margin));
+                    if opened || !machine.told {
+                        machine.told = true;
+                        self.flight.push_front((
+                            now,
+                            name.clone(),
+                            name.clone(),
+                            Input::WatchdogArmed { armed: true },
+                        ));
+                    }
+                }
+                Output::Watchdog(WatchdogDuty::Disarm) => {
+                    machine.dog = None;
+                    machine.told = false;
+                }
                 Output::Fence { request, target, .. } => {
-                    self.fences.push_back((now + self.fence_takes, name.clone(), target, request));
+                    self.fences.push_back((now + Span::millis(30), name.clone(), target, request));
                 }
                 Output::Event(event) => self.log.push(format!("{} {name} {event}", self.now)),
                 Output::Reply { request, outcome } => {
                     self.replies.push((name.clone(), request.0, outcome));
                 }
+                Output::Configured { cluster, .. } => machine.margin = cluster.timing.watchdog,
                 Output::Halt { reason, .. } => {
                     self.log.push(format!("{} {name} halted: {reason}", self.now));
                     machine.node = None;
@@ -252,6 +306,9 @@ impl Lab {
         };
         let Some(machine) = self.machines.get_mut(&from) else { return };
         machine.counter += 1;
+        if self.loses.is_some_and(|loses| loses(&from, &packet)) {
+            return;
+        }
         let input = Input::Packet {
             link: LinkId(0),
             from: from.clone(),
@@ -276,6 +333,9 @@ impl Lab {
                 if let Some((at, ..)) = machine.writes.front() {
                     next = next.min(*at);
                 }
+                if let Some((at, _)) = machine.dog {
+                    next = next.min(at);
+                }
             }
             for at in [
                 self.flight.front().map(|f| f.0),
@@ -297,6 +357,16 @@ impl Lab {
 
     fn step(&mut self) {
         let now = self.now;
+        let reset: Vec<NodeId> = self
+            .machines
+            .iter()
+            .filter(|(_, m)| m.dog.is_some_and(|(at, _)| at <= now))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in reset {
+            self.log.push(format!("{now} {name} RESET by its watchdog"));
+            self.crash(&name);
+        }
         while self.flight.front().is_some_and(|f| f.0 <= now) {
             if let Some((_, _, to, input)) = self.flight.pop_front() {
                 self.handle(&to, input);
@@ -319,15 +389,15 @@ impl Lab {
                 let Some(machine) = self.machines.get_mut(&name) else { continue };
                 let outcome = match op.action {
                     Action::Start => {
-                        self.done.push(format!("start {key} on {name}"));
-                        machine.running.insert(key);
+                        machine.running.insert(key.clone());
+                        let holders = self.holders(&key);
+                        if holders.len() > 1 {
+                            self.twice.push(format!("{now} {key} on {holders:?}"));
+                        }
                         OpOutcome::Done
                     }
-                    Action::Stop if machine.stops_fail => OpOutcome::Failed { code: 1 },
                     Action::Stop => {
-                        if machine.running.remove(&key) {
-                            self.done.push(format!("stop {key} on {name}"));
-                        }
+                        machine.running.remove(&key);
                         OpOutcome::Done
                     }
                     _ if machine.running.contains(&key) => OpOutcome::Done,
