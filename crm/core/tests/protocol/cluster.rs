@@ -121,6 +121,8 @@ pub(crate) struct Lab {
     pub(crate) stop_takes: Span,
     /// A packet of this sender that it names is lost.
     pub(crate) loses: Option<fn(&NodeId, &Packet) -> bool>,
+    /// Where a stop fails and leaves it running.
+    pub(crate) stop_fails: Option<NodeId>,
     /// Groups seen on two nodes at once.
     pub(crate) twice: Vec<String>,
     pub(crate) now: Time,
@@ -157,6 +159,7 @@ impl Lab {
         let mut lab = Lab {
             stop_takes: Span::millis(20),
             loses: None,
+            stop_fails: None,
             twice: vec![],
             now: Time(1_000_000),
             machines: BTreeMap::new(),
@@ -395,6 +398,9 @@ impl Lab {
                             self.twice.push(format!("{now} {key} on {holders:?}"));
                         }
                         OpOutcome::Done
+                    }
+                    Action::Stop if self.stop_fails.as_ref() == Some(&name) => {
+                        OpOutcome::Failed { code: 1 }
                     }
                     Action::Stop => {
                         machine.running.remove(&key);

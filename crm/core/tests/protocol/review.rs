@@ -266,3 +266,107 @@ fn h16_a8_nothing_known_is_not_everything_stopped() {
     lab.run(Span::secs(60));
     once(&lab);
 }
+
+/// A1, second form: the kernel's margin is that of the opening; a shorter one is only on paper.
+#[test]
+fn r13_a1_a_shorter_watchdog_margin_counts_only_once_the_kernel_has_it() {
+    let mut lab = Lab::new("none L=3 S=2 W=60 a+ b+ c+ | g@c");
+    lab.run(Span::secs(6));
+    assert_eq!(lab.holders("g"), ["c"]);
+    apply(&mut lab, "a", 1, "none L=3 S=2 W=10 a+ b+ c+ | g@c");
+    lab.run(Span::secs(10));
+    // The daemon of c hangs; its machine and g go on until the kernel resets it.
+    if let Some(machine) = lab.machines.get_mut(&"c".into()) {
+        machine.node = None;
+    }
+    lab.run(Span::secs(200));
+    once(&lab);
+}
+
+/// B5: the machine was reset for its failed stop and is back sooner than T_out.
+#[test]
+fn r21_b5_a_reset_settles_a_failed_stop() {
+    let mut lab = Lab::new("none a+ b+ c+ | g@c");
+    lab.run(Span::secs(6));
+    lab.stop_fails = Some("c".into());
+    ask(&mut lab, "b", 1, Command::Migrate { group: "g".into(), to: Some("a".into()) });
+    for _ in 0..400 {
+        lab.run(Span::millis(100));
+        if lab.log.iter().any(|line| line.contains("RESET")) {
+            break;
+        }
+    }
+    lab.stop_fails = None;
+    assert!(lab.log.iter().any(|line| line.contains("c RESET")), "{}", lab.log.join("\n"));
+    lab.run(Span::secs(3));
+    lab.boot(&"c".into());
+    lab.run(Span::secs(120));
+    assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
+}
+
+/// B6: the whole cluster is shut down at once.
+#[test]
+fn r14_b6_all_leave_at_once_and_nobody_waits_for_the_others() {
+    for config in ["none a+ b+ c+ | g@c h@a i@b", "device a b | g@a h@b", "device a b c | g@c h@a i@b"] {
+        let mut lab = Lab::new(config);
+        lab.run(Span::secs(6));
+        let names: Vec<NodeId> = lab.machines.keys().cloned().collect();
+        for name in &names {
+            lab.handle(name, Input::Shutdown { how: Shutdown::Leave });
+        }
+        lab.run(Span::secs(10));
+        let left: Vec<_> =
+            lab.machines.iter().filter(|(_, m)| m.node.is_some()).map(|(n, _)| n).collect();
+        assert!(left.is_empty(), "{config}: {left:?} still here\n{}", lab.log.join("\n"));
+        assert!(!lab.log.iter().any(|line| line.contains("RESET")));
+        assert!(lab.machines.values().all(|m| m.dog.is_none()), "{config}: left armed");
+    }
+}
+
+/// B7: a restarted daemon has its lease again before the kernel's margin is over.
+#[test]
+fn r17_b7_a_daemon_that_restarts_under_a_watchdog_touches_nothing() {
+    for name in ["a", "b", "c"] {
+        let mut lab = Lab::new("none a+ b+ c+ | g@c h@a i@b");
+        lab.run(Span::secs(6));
+        lab.restart_daemon(&name.into());
+        lab.run(Span::secs(60));
+        assert!(!lab.log.iter().any(|line| line.contains("RESET")), "{}", lab.log.join("\n"));
+        let stops: Vec<_> = lab.log.iter().filter(|line| line.contains("group-stop")).collect();
+        assert!(stops.is_empty(), "{name}: {stops:?}\n{}", lab.log.join("\n"));
+        once(&lab);
+    }
+}
+
+/// B7: an upgrade of every daemon at once.
+#[test]
+fn r17_b7_all_daemons_restart_at_once_under_watchdogs() {
+    let mut lab = Lab::new("none a+ b+ c+ | g@c h@a i@b");
+    lab.run(Span::secs(6));
+    for name in ["a", "b", "c"] {
+        lab.restart_daemon(&name.into());
+    }
+    lab.run(Span::secs(60));
+    assert!(!lab.log.iter().any(|line| line.contains("RESET")), "{}", lab.log.join("\n"));
+    let stops: Vec<_> = lab.log.iter().filter(|line| line.contains("group-stop")).collect();
+    assert!(stops.is_empty(), "{stops:?}");
+    once(&lab);
+}
+
+/// Control: hands off, then a device cluster whose coordinator dies.
+#[test]
+fn r12_control_a_node_that_was_proved_dead_joins_again_during_maintenance() {
+    let mut lab = Lab::new("device a b c | g@c");
+    lab.run(Span::secs(6));
+    lab.crash(&"c".into());
+    lab.run(Span::millis(1200));
+    ask(&mut lab, "b", 1, Command::Maintenance { on: true, lasts: None });
+    lab.run(Span::secs(5));
+    lab.boot(&"c".into());
+    lab.run(Span::secs(30));
+    let voters = lab.status("a").nodes.iter().filter(|n| n.voter).count();
+    assert_eq!(voters, 3);
+    ask(&mut lab, "b", 2, Command::Maintenance { on: false, lasts: None });
+    lab.run(Span::secs(30));
+    assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
+}
