@@ -21,6 +21,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
     // `L=30` and such set timing in seconds, `ping` a tie-break address, `a+` has a watchdog.
     let mut timing = Timing { initdead: Span::secs(2), ..Timing::default() };
     let mut tiebreak_ping = None;
+    let mut witness = None;
     let mut nodes: Vec<NodeSpec> = Vec::new();
     for word in words.by_ref() {
         if let Some((key, value)) = word.split_once('=') {
@@ -30,6 +31,8 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
                 "S" => timing.stop_margin = span,
                 _ => timing.watchdog = span,
             }
+        } else if word == "witness" {
+            witness = Some(crm_core::model::WitnessSpec { address: "10.0.0.9".into() });
         } else if word == "ping" {
             tiebreak_ping = Some("10.0.0.254".to_owned());
         } else {
@@ -85,7 +88,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
     Ok(Cluster {
         name: "test".into(),
         nodes,
-        witness: None,
+        witness,
         timing,
         fencing,
         tiebreak_ping,
@@ -149,7 +152,8 @@ impl Lab {
 
     fn with(config: &str, all: bool) -> Lab {
         let cluster = parse(config).expect("test configuration");
-        let names: Vec<NodeId> = cluster.nodes.iter().map(|n| n.id.clone()).collect();
+        let mut names: Vec<NodeId> = cluster.nodes.iter().map(|n| n.id.clone()).collect();
+        names.extend(cluster.witness.iter().map(|_| NodeId::new(crm_core::model::WITNESS)));
         let store = |i: usize| StoreId(i as u128 + 1);
         let mut record = Record::founding(config, &names[0], store(0));
         for (i, name) in names.iter().enumerate().filter(|_| all) {

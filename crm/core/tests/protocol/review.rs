@@ -370,3 +370,74 @@ fn r12_control_a_node_that_was_proved_dead_joins_again_during_maintenance() {
     lab.run(Span::secs(30));
     assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
 }
+
+/// A1, mirrored: a longer lease counts once it is committed, not once it is proposed.
+#[test]
+fn r13_a1_a_longer_lease_does_not_protect_a_coordinator_that_is_cut_off() {
+    let mut lab = Lab::new("none L=3 S=2 W=10 a+ b+ c+ | g@b");
+    lab.run(Span::secs(6));
+    assert_eq!((lab.holders("g"), lab.coordinators()), (vec!["b".to_owned()], ["b".to_owned()].into()));
+    lab.cut("a", "b");
+    lab.cut("c", "b");
+    lab.run(Span::millis(500));
+    apply(&mut lab, "b", 1, "none L=60 S=2 W=10 a+ b+ c+ | g@b");
+    lab.run(Span::secs(100));
+    once(&lab);
+}
+
+/// A7 (ii): with a third voter the majority decides; an isolated node takes nothing.
+#[test]
+fn h36_a7_silence_takes_nothing_where_a_witness_votes() {
+    for config in ["stateless a b witness | web@a", "stateless a+ b+ witness | web@a"] {
+        let mut lab = Lab::new(config);
+        lab.run(Span::secs(6));
+        assert_eq!(lab.holders("web"), ["a"], "{:#?}", lab.log);
+        lab.cut("a", "b");
+        lab.cut("b", "witness");
+        lab.run(Span::secs(8));
+        assert_eq!(lab.holders("web"), ["a"], "{config}\n{}", lab.log.join("\n"));
+        lab.run(Span::secs(60));
+        assert!(!lab.log.iter().any(|l| l.contains("RESET")), "{config}\n{}", lab.log.join("\n"));
+    }
+}
+
+/// B8: a witness may leave like everybody else.
+#[test]
+fn r14_b8_a_witness_leaves_at_once() {
+    let mut lab = Lab::new("device a b witness | web@a");
+    lab.run(Span::secs(6));
+    lab.handle(&"witness".into(), Input::Shutdown { how: Shutdown::Leave });
+    lab.run(Span::secs(10));
+    assert!(lab.machines[&"witness".into()].node.is_none(), "{}", lab.log.join("\n"));
+}
+
+/// B9: a leave whose answer is unknown is asked for again.
+#[test]
+fn r14_b9_a_leave_survives_a_change_of_coordinator() {
+    for after in 0..12 {
+        let mut lab = Lab::new("device a b c | g@c");
+        lab.run(Span::secs(4));
+        assert_eq!(lab.coordinators(), ["b".to_owned()].into());
+        lab.handle(&"c".into(), Input::Shutdown { how: Shutdown::Leave });
+        lab.run(Span::millis(after));
+        lab.crash(&"b".into());
+        lab.run(Span::secs(14));
+        assert!(lab.machines[&"c".into()].node.is_none(), "{after} ms\n{}", lab.log.join("\n"));
+    }
+}
+
+/// B10: what an apply of a group's node leaves behind: the owner is away when its group is removed.
+#[test]
+fn apply_b10_a_group_removed_while_its_owner_is_away_ends_when_it_returns() {
+    let mut lab = Lab::new("none a b c | g@c");
+    lab.run(Span::secs(4));
+    lab.cut("a", "c");
+    lab.cut("b", "c");
+    lab.run(Span::secs(5));
+    apply(&mut lab, "b", 1, "none a b c | web@a");
+    lab.run(Span::secs(5));
+    lab.cut.clear();
+    lab.run(Span::secs(20));
+    assert!(lab.holders("g").is_empty(), "{}", lab.log.join("\n"));
+    assert_eq!(lab.holders("web"), ["a"]);
+}
