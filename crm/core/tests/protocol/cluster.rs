@@ -126,6 +126,8 @@ pub(crate) struct Lab {
     pub(crate) loses: Option<fn(&NodeId, &Packet) -> bool>,
     /// Where a stop fails and leaves it running.
     pub(crate) stop_fails: Option<NodeId>,
+    /// Where every agent answers with exit code 1 and does nothing.
+    pub(crate) broken: Option<NodeId>,
     /// Groups seen on two nodes at once.
     pub(crate) twice: Vec<String>,
     pub(crate) now: Time,
@@ -164,6 +166,7 @@ impl Lab {
             stop_takes: Span::millis(20),
             loses: None,
             stop_fails: None,
+            broken: None,
             twice: vec![],
             now: Time(1_000_000),
             machines: BTreeMap::new(),
@@ -395,6 +398,7 @@ impl Lab {
                 let key = op.group.to_string();
                 let Some(machine) = self.machines.get_mut(&name) else { continue };
                 let outcome = match op.action {
+                    _ if self.broken.as_ref() == Some(&name) => OpOutcome::Failed { code: 1 },
                     Action::Start => {
                         machine.running.insert(key.clone());
                         let holders = self.holders(&key);
