@@ -1,6 +1,6 @@
 //! A few nodes on a perfect network, driven by hand: small enough to single-step a rule.
 
-use crm_core::id::{Incarnation, LinkId, NodeId, StoreId, WriteId};
+use crm_core::id::{GroupId, Incarnation, LinkId, NodeId, StoreId, WriteId};
 use crm_core::model::{
     AgentClass, AgentRef, Cluster, Failback, FenceDevice, Fencing, Group, NodeSpec, OnFail,
     Resource, RestartPolicy, Timeouts, Timing,
@@ -13,7 +13,7 @@ use crm_core::{Destination, FenceResult, Input, Node, Output, Start, WatchdogDut
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The first word of a configuration text: `device` or `none`; then the nodes; then after `|` the
-/// groups, each with its preferred node.
+/// groups, each with its preferred nodes, `:auto` for failback, `:after=GROUP,…`, `:with=GROUP,…`.
 pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
     let (head, groups) = text.split_once('|').unwrap_or((text, ""));
     let mut words = head.split_whitespace();
@@ -57,12 +57,25 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
     let groups = groups
         .split_whitespace()
         .map(|word| {
-            let (name, prefer) = word.split_once('@').unwrap_or((word, ""));
+            let mut options = word.split(':');
+            let head = options.next().unwrap_or_default();
+            let (name, prefer) = head.split_once('@').unwrap_or((head, ""));
+            let (mut failback, mut after, mut with) = (Failback::Manual, vec![], vec![]);
+            for option in options {
+                let (key, value) = option.split_once('=').unwrap_or((option, ""));
+                let named = || value.split(',').map(GroupId::new).collect();
+                match key {
+                    "auto" => failback = Failback::Auto,
+                    "after" => after = named(),
+                    "with" => with = named(),
+                    other => panic!("unknown option {other}"),
+                }
+            }
             Group {
                 id: name.into(),
                 prefer: prefer.split(',').filter(|p| !p.is_empty()).map(NodeId::new).collect(),
                 only_preferred: false,
-                failback: Failback::Manual,
+                failback,
                 resources: vec![Resource {
                     id: "r".into(),
                     agent: AgentRef { class: AgentClass::Own, name: "vip".into() },
@@ -74,9 +87,9 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
                     stateless: protection == "stateless",
                     observe_everywhere: false,
                 }],
-                runs_with: vec![],
+                runs_with: with,
                 avoids: vec![],
-                starts_after: vec![],
+                starts_after: after,
                 follow: None,
                 priority: 0,
                 restart: RestartPolicy { count: 3, window: Span::secs(600) },
@@ -102,6 +115,8 @@ pub(crate) struct Machine {
     pub(crate) node: Option<Node>,
     pub(crate) disk: Stored,
     pub(crate) running: BTreeSet<String>,
+    /// Until it boots: every stop here fails.
+    pub(crate) stops_fail: bool,
     runs: u128,
     writes: VecDeque<(Time, WriteId, Stored)>,
     counter: u64,
@@ -136,9 +151,12 @@ pub(crate) struct Lab {
     flight: VecDeque<(Time, NodeId, NodeId, Input)>,
     ops: VecDeque<(Time, NodeId, Operation)>,
     fences: VecDeque<(Time, NodeId, NodeId, crm_core::id::FenceId)>,
+    pub(crate) fence_takes: Span,
     pub(crate) log: Vec<String>,
     pub(crate) replies: Vec<(NodeId, u64, crm_core::operator::Outcome)>,
     pub(crate) fenced: Vec<NodeId>,
+    /// Starts and stops that succeeded, in order: `start web on a`.
+    pub(crate) done: Vec<String>,
 }
 
 impl Lab {
@@ -174,9 +192,11 @@ impl Lab {
             flight: VecDeque::new(),
             ops: VecDeque::new(),
             fences: VecDeque::new(),
+            fence_takes: Span::millis(30),
             log: vec![],
             replies: vec![],
             fenced: vec![],
+            done: vec![],
         };
         for (i, name) in names.iter().enumerate() {
             let mut disk = Stored::new(store(i));
@@ -187,6 +207,7 @@ impl Lab {
                     node: None,
                     disk,
                     running: BTreeSet::new(),
+                    stops_fail: false,
                     runs: 0,
                     writes: VecDeque::new(),
                     counter: 0,
@@ -206,6 +227,7 @@ impl Lab {
         let rank = self.machines.keys().position(|n| n == name).unwrap_or(0) as u128;
         let Some(machine) = self.machines.get_mut(name) else { return };
         machine.runs += 1;
+        machine.stops_fail = false;
         machine.told = false;
         machine.incarnation = Incarnation((machine.runs << 100) | (rank + 1));
         machine.node = Some(Node::new(
@@ -292,7 +314,7 @@ impl Lab {
                     machine.told = false;
                 }
                 Output::Fence { request, target, .. } => {
-                    self.fences.push_back((now + Span::millis(30), name.clone(), target, request));
+                    self.fences.push_back((now + self.fence_takes, name.clone(), target, request));
                 }
                 Output::Event(event) => self.log.push(format!("{} {name} {event}", self.now)),
                 Output::Reply { request, outcome } => {
@@ -400,6 +422,7 @@ impl Lab {
                 let outcome = match op.action {
                     _ if self.broken.as_ref() == Some(&name) => OpOutcome::Failed { code: 1 },
                     Action::Start => {
+                        self.done.push(format!("start {key} on {name}"));
                         machine.running.insert(key.clone());
                         let holders = self.holders(&key);
                         if holders.len() > 1 {
@@ -407,11 +430,15 @@ impl Lab {
                         }
                         OpOutcome::Done
                     }
-                    Action::Stop if self.stop_fails.as_ref() == Some(&name) => {
+                    Action::Stop
+                        if machine.stops_fail || self.stop_fails.as_ref() == Some(&name) =>
+                    {
                         OpOutcome::Failed { code: 1 }
                     }
                     Action::Stop => {
-                        machine.running.remove(&key);
+                        if machine.running.remove(&key) {
+                            self.done.push(format!("stop {key} on {name}"));
+                        }
                         OpOutcome::Done
                     }
                     _ if machine.running.contains(&key) => OpOutcome::Done,

@@ -1,6 +1,7 @@
 //! The protocol's rules on a few nodes, single-stepped. The simulator goes wide; this goes deep.
 
 mod cluster;
+mod placing;
 mod review;
 
 use cluster::Lab;
@@ -80,11 +81,37 @@ fn h30_a_minority_of_three_never_shoots() {
 mod groups {
     use super::*;
     use crm_core::Input;
+    use crm_core::digest::digest;
     use crm_core::id::RequestId;
     use crm_core::operator::{Command, Outcome};
 
     fn ask(lab: &mut Lab, node: &str, number: u64, command: Command) {
         lab.handle(&node.into(), Input::Operator { request: RequestId(number), command });
+    }
+
+    #[test]
+    fn r21_a_coordinator_whose_stop_failed_gives_way_and_is_fenced() {
+        let mut lab = Lab::new("device a b | one@b,a");
+        lab.run(Span::secs(4));
+        assert_eq!(one(&lab, "one"), "b");
+        assert_eq!(lab.coordinators(), ["b".to_owned()].into());
+        lab.machines.get_mut(&"b".into()).expect("a machine").stops_fail = true;
+        ask(&mut lab, "a", 1, Command::Migrate { group: "one".into(), to: Some("a".into()) });
+        lab.run(Span::secs(15));
+        assert_eq!(lab.fenced, ["b".into()], "{:#?}", lab.log);
+        assert_eq!(one(&lab, "one"), "a", "{:#?}", lab.log);
+    }
+
+    #[test]
+    fn h30_a_coordinator_that_is_cut_off_shoots_nobody_before_its_lease_ends() {
+        let mut lab = Lab::new("device a b c | one@a two@b three@c");
+        lab.fence_takes = Span::millis(1);
+        lab.run(Span::secs(4));
+        assert_eq!(lab.coordinators(), ["b".to_owned()].into());
+        lab.cut("b", "a");
+        lab.cut("b", "c");
+        lab.run(Span::secs(10));
+        assert_eq!(lab.fenced, ["b".into()], "{:#?}", lab.log);
     }
 
     fn one(lab: &Lab, group: &str) -> String {
@@ -123,6 +150,46 @@ mod groups {
             lab.log
         );
         assert!(matches!(lab.replies[0].2, Outcome::Done { .. }), "{:?}", lab.replies);
+    }
+
+    fn apply(lab: &mut Lab, number: u64, text: &str, base: &str) -> Outcome {
+        let base = Some(digest(base.as_bytes()));
+        ask(lab, "b", number, Command::Apply { text: text.to_owned(), base });
+        lab.run(Span::secs(2));
+        lab.replies.last().expect("an answer").2.clone()
+    }
+
+    #[test]
+    fn a_draft_differs_until_it_is_applied_and_then_follows() {
+        let (old, new) = ("device a b | one@a", "device a b | one@b");
+        let mut lab = Lab::new(old);
+        lab.run(Span::secs(4));
+        let see = |lab: &mut Lab, text: &str| {
+            lab.handle(&"b".into(), Input::DraftSeen { digest: Some(digest(text.as_bytes())) });
+            lab.status("b").draft_differs.is_some()
+        };
+        assert!(!see(&mut lab, old));
+        assert!(see(&mut lab, new));
+        assert!(matches!(apply(&mut lab, 1, new, old), Outcome::Done { .. }));
+        assert!(lab.status("b").draft_differs.is_none(), "it is what is in force");
+        // The shell rewrites a file that follows: until it is told, that is no edit.
+        assert!(matches!(apply(&mut lab, 2, old, new), Outcome::Done { .. }));
+        assert!(lab.status("b").draft_differs.is_none());
+        assert!(!see(&mut lab, old));
+        assert!(see(&mut lab, new), "edited again");
+    }
+
+    #[test]
+    fn an_apply_asked_again_after_its_coordinator_died_is_answered_by_what_is_in_force() {
+        let (old, new) = ("device a b | one@a", "device a b | one@b");
+        let mut lab = Lab::new(old);
+        lab.run(Span::secs(4));
+        for number in [1, 2] {
+            let answer = apply(&mut lab, number, new, old);
+            assert!(matches!(answer, Outcome::Done { .. }), "{answer:?}");
+        }
+        let answer = apply(&mut lab, 3, "device a b", old);
+        assert!(matches!(answer, Outcome::Refused { .. }), "edited from another: {answer:?}");
     }
 
     #[test]
