@@ -3,8 +3,8 @@
 
 use crate::Output;
 use crate::fencing::Why;
-use crate::id::{GroupId, Incarnation, NodeId, RequestId};
-use crate::model::Cluster;
+use crate::id::{GroupId, Incarnation, NodeId, RequestId, ResourceId};
+use crate::model::{Cluster, Resource};
 use crate::node::Node;
 use crate::operator::{Command, Outcome};
 use crate::packet::Message;
@@ -40,7 +40,14 @@ pub(crate) struct Commands {
     statuses: BTreeMap<RequestId, Time>,
     answered: VecDeque<(NodeId, Incarnation, u64, Option<Outcome>)>,
     /// The operator's word that a silent node is dead, for a side without a coordinator (R20).
-    pub(crate) word: Option<NodeId>,
+    pub(crate) word: Option<Word>,
+}
+
+/// The operator's word about one silent node: for one candidacy, and not for long.
+#[derive(Debug)]
+pub(crate) struct Word {
+    pub(crate) node: NodeId,
+    pub(crate) until: Time,
 }
 
 #[derive(Debug)]
@@ -53,6 +60,15 @@ struct Waiting {
 }
 
 impl Commands {
+    pub(crate) fn is_waiting(&self, request: RequestId) -> bool {
+        self.waiting.contains_key(&request)
+    }
+
+    /// A word about a node that is heard after all, or that was used, holds no longer (R20).
+    pub(crate) fn forget_word(&mut self, node: Option<&NodeId>) {
+        self.word.take_if(|word| node.is_none_or(|node| word.node == *node));
+    }
+
     pub(crate) fn deadline(&self) -> Option<Time> {
         let commands = self
             .waiting
@@ -91,8 +107,8 @@ impl<R: Rules> Node<R> {
     /// R20: bound to a silent node and one candidacy.
     fn take_word(&mut self, node: &NodeId) -> Option<Outcome> {
         match self.peers.get(node) {
-            Some(peer) if !peer.alive && self.listened_long_enough() => {
-                self.commands.word = Some(node.clone());
+            Some(_) if self.must_be_silent(node).is_ok() => {
+                self.commands.word = Some(Word { node: node.clone(), until: self.now + WAIT });
                 self.stand_at = Some(self.now);
                 None
             }
@@ -409,13 +425,7 @@ impl<R: Rules> Node<R> {
                 if !next.grants.values().any(|grant| grant.owner == node) {
                     known_node(&cluster, &node)?;
                 }
-                let silent = self.peers.get(&node).is_some_and(|peer| !peer.alive);
-                if !silent {
-                    return Err(refused(
-                        format!("node {node} is heard"),
-                        "power it off first, and wait until it is silent",
-                    ));
-                }
+                self.must_be_silent(&node)?;
                 let incarnation = self.peers.get(&node).and_then(|peer| peer.session.live());
                 self.prove(&node, incarnation, crate::peer::ProofBy::Operator);
                 Ok(format!("node {node} counts as dead by an operator's word"))
@@ -442,6 +452,25 @@ impl<R: Rules> Node<R> {
                 Err(refused(format!("node {node} cannot be fenced here"), ""))
             }
         }
+    }
+
+    /// R20: nobody who is heard may hear it, and this node has listened for long enough itself.
+    fn must_be_silent(&self, node: &NodeId) -> Result<(), Outcome> {
+        let hint = "power it off first, and wait until it is silent";
+        let hearer = self.peers.iter().find(|(_, peer)| {
+            peer.alive && peer.heartbeat.as_ref().is_some_and(|beat| beat.hears.contains(node))
+        });
+        if let Some((hearer, _)) = hearer {
+            return Err(refused(format!("node {node} is heard by node {hearer}"), hint));
+        }
+        if self.peers.get(node).is_none_or(|peer| peer.alive) {
+            return Err(refused(format!("node {node} is heard"), hint));
+        }
+        if !self.listened_long_enough() {
+            let reason = format!("node {node} has not been listened for long enough");
+            return Err(refused(reason, "try again in a moment"));
+        }
+        Ok(())
     }
 
     fn migrate(
@@ -543,9 +572,35 @@ impl<R: Rules> Node<R> {
                 ));
             }
         }
+        if let Some((resource, from, to)) = moved_resource(cluster, &parsed, next) {
+            return Err(refused(
+                format!(
+                    "resource {resource} would move from group {from} to group {to} while {from} may run"
+                ),
+                &format!("`crm stop {from}`, apply, then `crm start {from}`"),
+            ));
+        }
         next.config = new;
         Ok("the configuration is in force".to_owned())
     }
+}
+
+/// A resource that leaves a group with an owner and turns up in another one: two nodes could run it.
+fn moved_resource(
+    before: &Cluster,
+    after: &Cluster,
+    record: &Record,
+) -> Option<(ResourceId, GroupId, GroupId)> {
+    let owned = before.groups.iter().filter(|group| record.grants.contains_key(&group.id));
+    owned.filter_map(|old| Some((old, after.group(&old.id)?))).find_map(|(old, new)| {
+        let left = |r: &&Resource| !new.resources.iter().any(|other| other.is_same_thing(r));
+        old.resources.iter().filter(left).find_map(|resource| {
+            let mut others = after.groups.iter().filter(|group| group.id != old.id);
+            others
+                .find(|group| group.resources.iter().any(|other| other.is_same_thing(resource)))
+                .map(|group| (resource.id.clone(), old.id.clone(), group.id.clone()))
+        })
+    })
 }
 
 fn refused(reason: String, hint: &str) -> Outcome {

@@ -2,14 +2,14 @@
 
 use crate::commands::Origin;
 use crate::event::Event;
-use crate::id::{Epoch, GroupId, Incarnation, NodeId, Stamp, StoreId};
+use crate::id::{Epoch, GroupId, NodeId, Stamp, StoreId};
 use crate::node::Node;
 use crate::operator::{Command, Outcome};
 use crate::packet::Message;
 use crate::persist::After;
 use crate::place::Placement;
 use crate::quorum::{Weight, weigh};
-use crate::record::{ConfigText, Record};
+use crate::record::{Armed, ConfigText, Record};
 use crate::rules::{Rule, Rules};
 use crate::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,7 +29,7 @@ pub(crate) struct Coordinator {
     /// Newest committed stamp of this epoch; nothing is done before the first (H2).
     pub(crate) committed: Option<Stamp>,
     /// Whose present run has an armed watchdog, by the newest committed record (H16).
-    pub(crate) armed: BTreeMap<NodeId, Incarnation>,
+    pub(crate) armed: BTreeMap<NodeId, Armed>,
     /// Newest send time that each voter has acknowledged (R13).
     pub(crate) acknowledged: BTreeMap<NodeId, Time>,
     pub(crate) queue: VecDeque<(Origin, Command)>,
@@ -97,7 +97,7 @@ impl<R: Rules> Node<R> {
             elected: self.now,
             proposal: None,
             committed: None,
-            armed: BTreeMap::new(),
+            armed: record.armed.clone(),
             acknowledged,
             queue: VecDeque::new(),
             dirty: true,

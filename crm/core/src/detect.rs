@@ -35,6 +35,12 @@ impl<R: Rules> Node<R> {
         let renews = leading.as_ref().is_some_and(|leading| leading.renews.is_some());
         let coordinator = self.coordinator();
         let taken = self.silence.taken_groups();
+        let hears: Vec<NodeId> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.alive)
+            .map(|(name, _)| name.clone())
+            .collect();
         let Some(peer) = self.peers.get_mut(to) else { return };
         if renews {
             peer.renewed = Some(peer.heartbeat_at);
@@ -62,6 +68,7 @@ impl<R: Rules> Node<R> {
                 leading: leading.clone(),
                 report: self.report.number,
                 report_seen,
+                hears: hears.clone(),
                 taken: taken.clone(),
             };
             let link = LinkId(u8::try_from(number).unwrap_or(u8::MAX));
@@ -220,6 +227,7 @@ impl<R: Rules> Node<R> {
     /// A peer that counted as silent is heard again.
     pub(crate) fn on_alive_again(&mut self, name: &NodeId) {
         self.wants_stale = true;
+        self.commands.forget_word(Some(name));
         self.cancel_fences_of_heard(name);
         self.coordinator_dirty();
         self.send_heartbeat(name);

@@ -221,7 +221,8 @@ impl<R: Rules> Node<R> {
 
     /// R20: the operator's word covers every missing voter, and none of them is heard.
     fn operator_says_dead(&self, missing: &BTreeSet<NodeId>) -> bool {
-        let word = self.commands.word.as_ref();
+        let word = self.commands.word.as_ref().filter(|word| self.now < word.until);
+        let word = word.map(|word| &word.node);
         !missing.is_empty()
             && missing.iter().all(|node| {
                 Some(node) == word && self.peers.get(node).is_some_and(|peer| !peer.alive)
@@ -288,6 +289,7 @@ impl<R: Rules> Node<R> {
     }
 
     pub(crate) fn on_pinged(&mut self, answered: bool) {
+        self.on_silence_pinged(answered);
         if let Role::Asking(asking) = &mut self.role
             && asking.pinged == Some(false)
             && answered
@@ -459,13 +461,14 @@ impl<R: Rules> Node<R> {
             Weight::Decisive => {
                 let by_tie = weigh::<R>(best, &present, &BTreeSet::new(), true) != Weight::Decisive;
                 let best = best.clone();
+                self.commands.forget_word(None);
                 let excluded = if by_tie { proved } else { BTreeSet::new() };
                 self.become_coordinator(epoch, best, &present, &excluded, asked);
             }
             Weight::Tie(missing) if self.operator_says_dead(&missing) => {
                 // R20: the word gives this candidacy the authority that a boot took away.
                 self.joined = true;
-                self.commands.word = None;
+                self.commands.forget_word(None);
                 for node in missing {
                     let incarnation = self.peers.get(&node).and_then(|peer| peer.session.live());
                     self.prove(&node, incarnation, crate::peer::ProofBy::Operator);

@@ -69,6 +69,15 @@ impl Fences {
 impl<R: Rules> Node<R> {
     /// Asks a device to prove `target` dead, unless that is under way or done.
     pub(crate) fn want_fence(&mut self, target: &NodeId, why: Why) {
+        if let (Some(open), Why::Operator(_)) = (self.fences.open.get_mut(target), &why) {
+            // It is asked already: the operator gets that answer.
+            let before = std::mem::replace(&mut open.why, why.clone());
+            if let Why::Operator(origin) = before {
+                let reason = format!("another operator asked for the fencing of node {target} too");
+                self.answer(&origin, Outcome::Unknown { reason });
+            }
+            return;
+        }
         if self.fences.open.contains_key(target)
             || self.peers.get(target).is_none_or(|peer| peer.is_proved_dead())
         {

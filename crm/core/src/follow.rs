@@ -3,6 +3,7 @@
 
 use crate::event::Event;
 use crate::id::{Epoch, NodeId, Stamp};
+use crate::model::Cluster;
 use crate::node::{Leader, Node, Obeyed};
 use crate::packet::Message;
 use crate::persist::After;
@@ -111,10 +112,10 @@ impl<R: Rules> Node<R> {
             return;
         };
         let first = self.obeyed.is_none();
-        let new_config = self
-            .obeyed
-            .as_ref()
-            .is_none_or(|obeyed| obeyed.record.config.digest != record.config.digest);
+        let new_config = self.obeyed.as_ref().is_none_or(|obeyed| {
+            obeyed.record.config.digest != record.config.digest
+                || obeyed.record.retired != record.retired
+        });
         self.stored.committed = Some((record.stamp, record.fingerprint()));
         // Tie authority: a live coordinator told this incarnation a committed record in which it
         // votes (R6, H6).
@@ -128,9 +129,11 @@ impl<R: Rules> Node<R> {
             ));
         }
         self.silence.settle(&self.id, &record);
-        self.obeyed = Some(Obeyed { record: Arc::new(record), cluster: cluster.clone() });
+        let known = with_retired(&cluster, &record);
+        self.obeyed = Some(Obeyed { record: Arc::new(record), cluster });
         if new_config {
-            self.executor.configure(self.now, &cluster);
+            self.bound_lease();
+            self.executor.configure(self.now, &known);
         }
         self.executor_touched = true;
         self.wants_stale = true;
@@ -151,6 +154,19 @@ impl<R: Rules> Node<R> {
         self.step_down("the histories have parted");
         self.wants_stale = true;
     }
+}
+
+/// The groups that an executor must know: those of the configuration, and those that it dropped
+/// before their stop was proved.
+pub(crate) fn with_retired(cluster: &Arc<Cluster>, record: &Record) -> Arc<Cluster> {
+    let dropped = record.retired.values().filter(|group| cluster.group(&group.id).is_none());
+    let dropped: Vec<_> = dropped.cloned().collect();
+    if dropped.is_empty() {
+        return cluster.clone();
+    }
+    let mut cluster = Cluster::clone(cluster);
+    cluster.groups.extend(dropped);
+    Arc::new(cluster)
 }
 
 /// I10: bounds what a record remembers.

@@ -10,6 +10,19 @@ use crate::time::{Span, Time};
 use std::collections::BTreeSet;
 
 impl<R: Rules> Node<R> {
+    /// L in force: a longer one counts once the record that says so is obeyed, a shorter one at
+    /// once.
+    fn lease_length(&self) -> Span {
+        let obeyed = self.obeyed.as_ref().map(|obeyed| obeyed.cluster.timing.lease);
+        obeyed.map_or(self.timing.lease, |lease| lease.min(self.timing.lease))
+    }
+
+    /// A new configuration is obeyed: what was renewed under a longer L ends sooner.
+    pub(crate) fn bound_lease(&mut self) {
+        let latest = self.now + self.lease_length();
+        self.lease_until = self.lease_until.map(|until| until.min(latest));
+    }
+
     /// The coordinator acknowledged a heartbeat of mine sent at `sent`; `left` is what its own
     /// lease has left, so that a chain of leases is no longer than one (H9).
     pub(crate) fn renew_lease(&mut self, epoch: Epoch, sent: Time, left: Span) {
@@ -17,9 +30,9 @@ impl<R: Rules> Node<R> {
         if epoch != self.durable.epoch || epoch != self.stored.epoch || sent > self.now {
             return;
         }
-        let left = if R::holds(Rule::LeaseIsNested) { left } else { self.timing.lease };
+        let left = if R::holds(Rule::LeaseIsNested) { left } else { self.lease_length() };
         let from = if R::holds(Rule::LeaseFromSendTime) { sent } else { self.now };
-        let until = from + self.timing.lease.min(left);
+        let until = from + self.lease_length().min(left);
         if until <= self.now {
             return;
         }
@@ -48,7 +61,13 @@ impl<R: Rules> Node<R> {
             return self.coordinator_lease_left() > Span::ZERO
                 && !self.armed_by_another_run(&self.id);
         }
-        self.lease_until.is_some_and(|until| until > self.now)
+        // H16: while the record it obeys names an earlier run as armed, silence would prove too much.
+        let other_run = self
+            .obeyed
+            .as_ref()
+            .and_then(|obeyed| obeyed.record.armed.get(&self.id))
+            .is_some_and(|armed| armed.run != self.incarnation);
+        !other_run && self.lease_until.is_some_and(|until| until > self.now)
     }
 
     /// A node answered a heartbeat that this node sent at `sent`.
@@ -83,7 +102,7 @@ impl<R: Rules> Node<R> {
                 .collect();
             present.insert(self.id.clone());
             (weigh::<R>(record, &present, &proved, authority) == Weight::Decisive)
-                .then_some(time + self.timing.lease)
+                .then_some(time + self.lease_length())
         })
     }
 
@@ -97,7 +116,7 @@ impl<R: Rules> Node<R> {
 
     pub(crate) fn coordinator_lease_left(&self) -> Span {
         if !R::holds(Rule::LeaseLapses) {
-            return self.timing.lease;
+            return self.lease_length();
         }
         self.coordinator_lease_until().map_or(Span::ZERO, |until| until.since(self.now))
     }

@@ -13,8 +13,9 @@ use crate::rules::Rules;
 use crate::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The request number under which a node asks for its own leave; no shell uses it.
-const LEAVE: RequestId = RequestId(u64::MAX);
+/// The request number under which a node first asks for its own leave, later ones are lower; no
+/// shell uses them.
+pub(crate) const LEAVE: RequestId = RequestId(u64::MAX);
 /// Added to the longest stop, one group after another, that the groups here may take.
 const MARGIN: Span = Span::secs(15);
 
@@ -37,6 +38,7 @@ impl<R: Rules> Node<R> {
                     "leaving",
                     "this node moves or stops its groups and leaves",
                 ));
+                self.leave_asked = Some(self.now);
                 self.on_operator(LEAVE, Command::Leave { node: self.id.clone() });
             }
         }
@@ -96,7 +98,24 @@ impl<R: Rules> Node<R> {
             self.halt(reason.to_owned(), !stopped);
             return;
         }
+        let hands_off =
+            self.obeyed.as_ref().is_some_and(|o| o.record.intents.maintenance.is_some());
+        if hands_off {
+            self.halt("left during maintenance; what runs here keeps running".to_owned(), false);
+            return;
+        }
+        self.ask_again_to_leave();
+        let can_own = self.config.as_ref().is_some_and(|c| c.node(&self.id).is_some());
         if !stopped {
+            return;
+        }
+        if self.stored.record.is_some() && !can_own {
+            self.halt("left; this node can own nothing".to_owned(), false);
+            return;
+        }
+        if self.leaderless_for() >= self.timing.deadtime * 2 {
+            let reason = "left; nobody coordinates, and nothing runs here".to_owned();
+            self.halt(reason, false);
             return;
         }
         let others = self.peers.values().any(|peer| peer.alive);
@@ -120,6 +139,31 @@ impl<R: Rules> Node<R> {
             self.step_down("it leaves");
             self.halt("left in order".to_owned(), false);
         }
+    }
+
+    /// How long nobody has coordinated, in the eyes of this leaver.
+    fn leaderless_for(&mut self) -> Span {
+        if self.coordinator().is_some() {
+            self.leaderless_since = None;
+            return Span::ZERO;
+        }
+        self.now.since(*self.leaderless_since.get_or_insert(self.now))
+    }
+
+    /// The wish can be lost with a coordinator, or undone by an older report that overtook it.
+    fn ask_again_to_leave(&mut self) {
+        let known = self
+            .obeyed
+            .as_ref()
+            .is_none_or(|obeyed| obeyed.record.intents.leaving.contains(&self.id));
+        let asked = self.leave_asked.is_some_and(|at| self.now.since(at) < Span::secs(1));
+        if known || asked || self.commands.is_waiting(self.leave_request) {
+            return;
+        }
+        self.leave_asked = Some(self.now);
+        // A new number: the coordinator would repeat its answer to the old one.
+        self.leave_request = RequestId(self.leave_request.0 - 1);
+        self.on_operator(self.leave_request, Command::Leave { node: self.id.clone() });
     }
 
     pub(crate) fn shutdown_deadline(&self) -> Option<Time> {

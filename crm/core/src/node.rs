@@ -35,6 +35,8 @@ pub struct Start {
     /// An earlier run of the daemon, since this machine booted, armed the watchdog and did not
     /// disarm it: the kernel still counts (H16).
     pub watchdog_left_armed: bool,
+    /// This is the first run of the daemon since the machine booted.
+    pub first_since_boot: bool,
 }
 
 /// One node of the cluster.
@@ -81,6 +83,11 @@ pub struct Node<R: Rules = Sound> {
     pub(crate) commands: Commands,
     pub(crate) silence: Silence,
     pub(crate) shutdown: Option<(Shutdown, Time)>,
+    /// When this node last asked for its own leave.
+    pub(crate) leave_asked: Option<Time>,
+    pub(crate) leave_request: crate::id::RequestId,
+    /// Since when nobody coordinates, while this node leaves.
+    pub(crate) leaderless_since: Option<Time>,
     pub(crate) draft: crate::view::Draft,
     pub(crate) refused: crate::refused::Refused,
     pub(crate) watchdog: Watchdog,
@@ -143,19 +150,29 @@ impl<R: Rules> Node<R> {
             commands: Commands::default(),
             silence: Silence::default(),
             shutdown: None,
+            leave_asked: None,
+            leave_request: crate::leave::LEAVE,
+            leaderless_since: None,
             draft: Default::default(),
             refused: Default::default(),
             watchdog: Watchdog::new(start.watchdog_left_armed),
             fork: None,
             failures_known: Vec::new(),
         };
+        if start.first_since_boot {
+            node.executor.is_first_since_boot();
+        }
         // What was read at the start may have been renamed into place and not synced (AS1): it is
         // written once more before anything of it is told to others.
         node.persist(crate::persist::After::Nothing);
         node.use_newest_config();
         if let Some(cluster) = node.config.clone() {
             // What runs is looked at before anybody grants anything (R17).
-            node.executor.configure(now, &cluster);
+            let known = match node.record() {
+                Some(record) => crate::follow::with_retired(&cluster, record),
+                None => cluster,
+            };
+            node.executor.configure(now, &known);
         }
         node.stand_at = Some(now + node.timing.keepalive * 2 + node.standing_delay());
         node

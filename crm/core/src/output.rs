@@ -12,6 +12,7 @@ use crate::operator::Outcome;
 use crate::packet::Packet;
 use crate::record::Stored;
 use crate::status::Status;
+use crate::time::Span;
 use std::sync::Arc;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +88,8 @@ pub enum Destination {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchdogDuty {
-    /// Open it if need be, and feed it.
-    Feed,
+    /// Open it if need be, with this margin (W), and feed it.
+    Feed { margin: Span },
     /// Close it with the magic character: everything is stopped.
     Disarm,
 }

@@ -1,6 +1,7 @@
 //! What nodes say to one another. The wire seals these; the core never sees bytes.
 
 use crate::id::{Digest, Epoch, GroupId, NodeId, ResourceId, ServiceId, Stamp, StoreId};
+use crate::model::LeaseTimes;
 use crate::operator::{Command, Outcome};
 use crate::record::Record;
 use crate::status::Status;
@@ -124,6 +125,8 @@ pub struct Heartbeat {
     pub report: u64,
     /// Newest report of the recipient that the sender (a coordinator) has.
     pub report_seen: u64,
+    /// Other nodes that the sender hears: a word that one of them is dead is refused (R20).
+    pub hears: Vec<NodeId>,
     /// Groups that the sender took on silence, without a committed grant (H36).
     pub taken: Vec<GroupId>,
 }
@@ -149,8 +152,9 @@ pub struct Report {
     pub number: u64,
     pub groups: BTreeMap<GroupId, GroupReport>,
     pub services: BTreeMap<ServiceId, RoleReport>,
-    /// The watchdog of this incarnation is armed.
-    pub armed: bool,
+    /// The watchdog of this run is armed, and it stops what it runs when its lease ends: by these
+    /// times.
+    pub armed: Option<LeaseTimes>,
     /// The sender is shutting down and wants its groups moved (R14).
     pub leaving: bool,
     /// Groups whose data this node could serve, where an agent observes that (design 3.3).

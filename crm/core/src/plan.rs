@@ -3,6 +3,7 @@
 mod failures;
 mod grants;
 mod proof;
+mod reset;
 mod voters;
 
 use crate::id::NodeId;
@@ -24,13 +25,22 @@ impl<R: Rules> Node<R> {
         let Some(epoch) = self.coordinating().map(|coordinator| coordinator.epoch) else { return };
         let mut next = current.successor(epoch);
         let replies = self.carry_out_commands(&mut next);
-        let cluster = self.planned_cluster(&current, &next).unwrap_or(cluster);
+        let planned = self.planned_cluster(&current, &next);
+        let cluster = match planned {
+            Some(planned) => {
+                retire_groups(&mut next, &cluster, &planned);
+                planned
+            }
+            None => cluster,
+        };
         self.count_failures(&mut next, &cluster);
         self.forget_what_expired(&mut next, &cluster);
         self.note_armed(&mut next, &cluster);
         self.change_voters(&mut next, &cluster);
         self.reconcile_taken(&mut next, &cluster);
         self.change_grants(&mut next, &cluster);
+        let Record { retired, grants, .. } = &mut next;
+        retired.retain(|group, _| grants.contains_key(group));
         if !replies.is_empty() || differs(&current, &next) || current.old_voters != current.voters {
             self.propose(next, replies);
         }
@@ -56,6 +66,16 @@ impl<R: Rules> Node<R> {
     }
 }
 
+/// Keeps the definitions of groups that the configuration drops while somebody may run them.
+fn retire_groups(next: &mut Record, before: &Cluster, after: &Cluster) {
+    for group in before.groups.iter().filter(|group| after.group(&group.id).is_none()) {
+        if next.grants.contains_key(&group.id) {
+            next.retired.insert(group.id.clone(), group.clone());
+        }
+    }
+    next.retired.retain(|group, _| after.group(group).is_none());
+}
+
 /// Whether two records differ in more than their stamps and history.
 fn differs(current: &Record, next: &Record) -> bool {
     current.voters != next.voters
@@ -67,4 +87,5 @@ fn differs(current: &Record, next: &Record) -> bool {
         || current.grants != next.grants
         || current.roles != next.roles
         || current.armed != next.armed
+        || current.retired != next.retired
 }

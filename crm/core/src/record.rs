@@ -3,6 +3,7 @@
 //! Replicated whole, ordered by [`Stamp`], committed by a coordinator of one epoch (R7, R8).
 
 use crate::id::{Digest, GroupId, Incarnation, NodeId, ServiceId, Stamp, StoreId};
+use crate::model::{Group, LeaseTimes};
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -34,10 +35,21 @@ pub struct Record {
     pub grants: BTreeMap<GroupId, Grant>,
     /// Which node holds which role of a managed service.
     pub roles: BTreeMap<ServiceId, BTreeMap<NodeId, RoleGrant>>,
-    /// Incarnations that reported an armed watchdog; lease proofs count for these only (H16).
-    pub armed: BTreeMap<NodeId, Incarnation>,
+    /// Runs that reported an armed watchdog; lease proofs count for these only (H16).
+    pub armed: BTreeMap<NodeId, Armed>,
+    /// Definitions of groups that the configuration no longer has and whose stop is not proved
+    /// yet: a daemon that starts meanwhile must know what to look for.
+    pub retired: BTreeMap<GroupId, Group>,
     /// The last committed records, oldest first.
     pub history: VecDeque<(Stamp, u64)>,
+}
+
+/// A run of a daemon that stops what it runs when its lease ends, or is reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Armed {
+    pub run: Incarnation,
+    /// By which times it lives.
+    pub times: LeaseTimes,
 }
 
 /// The configuration inside the record.

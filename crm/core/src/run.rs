@@ -55,10 +55,8 @@ impl<R: Rules> Node<R> {
             // R17: without authority what runs is kept, and nothing is started.
             let wants = match &self.config {
                 Some(cluster) if self.shutdown_wants_stop() => self.stop_in_turn(cluster),
-                Some(cluster) => {
-                    cluster.groups.iter().map(|group| (group.id.clone(), Want::Hold)).collect()
-                }
-                None => BTreeMap::new(),
+                // Whatever is known here, also what only an earlier configuration names.
+                _ => self.executor.reports().into_keys().map(|id| (id, Want::Hold)).collect(),
             };
             self.executor.want(now, &wants);
             self.executor_touched = true;
@@ -147,7 +145,7 @@ impl<R: Rules> Node<R> {
             number: self.report.number,
             groups: self.executor.reports(),
             services: BTreeMap::new(),
-            armed: self.watchdog.armed,
+            armed: self.armed_times(),
             leaving: matches!(self.shutdown, Some((crate::Shutdown::Leave, _))),
             eligible: self.executor.eligibility(),
             failures: self.executor.failures().to_vec(),

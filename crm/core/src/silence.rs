@@ -1,6 +1,7 @@
 //! Take-over on silence, for clusters with `fencing: none` (H36): a local, uncommitted grant,
 //! only for groups that the configuration exempts by name, reconciled when the nodes meet.
 
+use crate::Output;
 use crate::event::Event;
 use crate::id::{GroupId, NodeId};
 use crate::model::{Cluster, Fencing, Group};
@@ -19,6 +20,8 @@ pub(crate) struct Silence {
     yielded: BTreeMap<GroupId, NodeId>,
     /// After an own stall, groups that others may have taken are down until this moment.
     doubted_until: Option<Time>,
+    /// The tie-break address was asked during this silence: when, and whether it answered.
+    pinged: Option<(Time, bool)>,
 }
 
 impl Silence {
@@ -69,30 +72,23 @@ impl<R: Rules> Node<R> {
         // Where a majority may live elsewhere, it decides; only the last one heard takes.
         let alone = self.peers.values().all(|peer| !peer.alive);
         let doubted = self.silence.doubted_until.is_some();
-        if !alone || doubted || cluster.nodes.len() != 2 || !self.listened_long_enough() {
+        let record = &obeyed.record;
+        let pair =
+            cluster.nodes.len() == 2 && record.voters.len().max(record.old_voters.len()) <= 2;
+        if !alone || doubted || !pair || !self.listened_long_enough() {
+            self.silence.pinged = None;
             return;
         }
-        for group in cluster.groups.iter().filter(|group| group.moves_on_silence()) {
+        let takes: Vec<&Group> = cluster
+            .groups
+            .iter()
+            .filter(|group| group.moves_on_silence() && self.may_take(group, record))
+            .collect();
+        if takes.is_empty() || !self.tie_break_is_reached(cluster.tiebreak_ping.as_deref()) {
+            return;
+        }
+        for group in takes {
             let Some(grant) = obeyed.record.grants.get(&group.id) else { continue };
-            let down = obeyed.record.intents.stopped.contains(&group.id)
-                || obeyed.record.intents.cluster_stopped
-                || obeyed.record.intents.maintenance.is_some()
-                || obeyed.record.intents.standby.contains(&self.id);
-            let banned = R::holds(Rule::BanIsHeeded)
-                && obeyed
-                    .record
-                    .bans
-                    .get(&group.id)
-                    .is_some_and(|nodes| nodes.contains_key(&self.id));
-            if grant.owner == self.id
-                || banned
-                || grant.state != GrantState::Held
-                || down
-                || self.silence.taken.contains_key(&group.id)
-                || (group.only_preferred && !group.prefer.contains(&self.id))
-            {
-                continue;
-            }
             self.silence.taken.insert(group.id.clone(), grant.owner.clone());
             self.silence.yielded.remove(&group.id);
             self.wants_stale = true;
@@ -106,6 +102,45 @@ impl<R: Rules> Node<R> {
                 )
                 .group(&group.id),
             );
+        }
+    }
+
+    fn may_take(&self, group: &Group, record: &Record) -> bool {
+        let intents = &record.intents;
+        let down = intents.stopped.contains(&group.id)
+            || intents.cluster_stopped
+            || intents.maintenance.is_some()
+            || intents.standby.contains(&self.id);
+        let banned = R::holds(Rule::BanIsHeeded)
+            && record.bans.get(&group.id).is_some_and(|nodes| nodes.contains_key(&self.id));
+        let held = record
+            .grants
+            .get(&group.id)
+            .is_some_and(|grant| grant.owner != self.id && grant.state == GrantState::Held);
+        held && !banned
+            && !down
+            && !self.silence.taken.contains_key(&group.id)
+            && !(group.only_preferred && !group.prefer.contains(&self.id))
+    }
+
+    /// H36: where a tie-break address is set, the side that reaches it takes; the other may be the
+    /// one whose cable is out. Asked again as long as the silence lasts.
+    fn tie_break_is_reached(&mut self, address: Option<&str>) -> bool {
+        let Some(address) = address else { return true };
+        match self.silence.pinged {
+            Some((_, true)) => true,
+            Some((at, false)) if self.now.since(at) < self.timing.deadtime => false,
+            _ => {
+                self.silence.pinged = Some((self.now, false));
+                self.push(Output::Ping { address: address.to_owned() });
+                false
+            }
+        }
+    }
+
+    pub(crate) fn on_silence_pinged(&mut self, answered: bool) {
+        if let Some((_, known)) = &mut self.silence.pinged {
+            *known |= answered;
         }
     }
 

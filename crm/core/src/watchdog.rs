@@ -1,30 +1,27 @@
-//! The kernel's watchdog: when it is fed, and what its silence proves to the others (R13, R21,
-//! H15b, H16, H17).
+//! This node's own watchdog: when it is fed (R13, R21, H15b, H16, H17).
 //!
 //! A node whose machine has an armed watchdog runs groups under its lease only. When the lease
-//! lapses it stops them, and what has not stopped within S ends with the machine. So the others may
-//! count it out T_out after its last renewal, without hearing from it or from any device. Such a
-//! proof voids grants; it never decides a tie and never takes a vote (H4, H11).
+//! lapses it stops them, and what has not stopped within S ends with the machine. What the others
+//! conclude from that is in `plan/reset.rs`.
 
 use crate::event::Event;
-use crate::id::{Incarnation, NodeId};
-use crate::model::Cluster;
+use crate::model::LeaseTimes;
 use crate::node::Node;
-use crate::packet::{GroupPhase, Report};
-use crate::record::Record;
+use crate::packet::GroupPhase;
 use crate::rules::{Rule, Rules};
 use crate::time::{Span, Time};
 use crate::{Output, WatchdogDuty};
 
-/// This node's own watchdog.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watchdog {
-    /// This incarnation opened it, and the kernel counts.
+    /// This run opened it, and the kernel counts.
     pub(crate) armed: bool,
     /// An earlier run of the daemon left it armed.
     pub(crate) inherited: bool,
+    /// W as it was at the first feeding: the kernel keeps it until the device is opened anew.
+    margin: Option<Span>,
     fed: Option<Time>,
-    /// When the last lease of this incarnation ended; `None` while one holds.
+    /// When the last lease of this run ended; `None` while one holds.
     lease_ended: Option<Time>,
     /// The operator has been told that it is not fed any more.
     told: bool,
@@ -48,7 +45,13 @@ impl<R: Rules> Node<R> {
 
     /// Between two feedings: an eighth of the kernel's margin, and no oftener than heartbeats.
     fn feeding(&self) -> Span {
-        Span(self.timing.watchdog.0 / 8).max(self.timing.keepalive)
+        let margin = self.watchdog.margin.unwrap_or(self.timing.watchdog);
+        Span(margin.0 / 8).max(self.timing.keepalive)
+    }
+
+    /// Whether everything is proved stopped here. Of a run that knows no configuration nothing is.
+    fn nothing_runs(&self) -> bool {
+        self.config.is_some() && self.executor.everything_stopped()
     }
 
     /// Feeds, leaves alone or disarms the watchdog, as the lease and what runs here ask for.
@@ -59,31 +62,50 @@ impl<R: Rules> Node<R> {
             return;
         }
         let leased = self.lease_holds();
-        let stopped = self.executor.everything_stopped();
         if leased {
             self.watchdog.lease_ended = None;
         }
-        if self.may_disarm(has, leased, stopped) {
+        if self.may_disarm(has, leased) {
             self.watchdog = Watchdog { armed: self.watchdog.armed, ..Watchdog::default() };
             self.push(Output::Watchdog(WatchdogDuty::Disarm));
             return;
         }
-        let may = self.may_feed(has, leased, stopped);
+        let may = self.may_feed(has, leased);
         self.tell_of_hunger(may);
         if may && self.watchdog.fed.is_none_or(|at| self.now >= at + self.feeding()) {
+            let margin = *self.watchdog.margin.get_or_insert(self.timing.watchdog);
             self.watchdog.fed = Some(self.now);
-            self.push(Output::Watchdog(WatchdogDuty::Feed));
+            self.push(Output::Watchdog(WatchdogDuty::Feed { margin }));
         }
     }
 
-    /// Whether the end of a lease is a way of counting this node out: where fewer than three vote,
-    /// it decides nothing (H4), and a peer's death must not stop what runs here (H18).
+    /// Whether the end of this node's lease is a way of counting it out: then nothing goes on here
+    /// without one. Where fewer than three vote a lease decides nothing (H4), and a peer's death
+    /// must not stop what runs (H18). Whoever is listed by the record it obeys stays counted, and
+    /// under maintenance nobody is listed: hands off means that no machine is reset either.
     pub(crate) fn lease_protects(&self) -> bool {
-        let record = self.obeyed.as_ref().map(|obeyed| obeyed.record.as_ref()).or(self.record());
-        self.watchdog.armed && record.is_some_and(|r| r.voters.len().max(r.old_voters.len()) >= 3)
+        if !self.watchdog.armed {
+            return false;
+        }
+        let Some(obeyed) = &self.obeyed else { return false };
+        let three = [Some(obeyed.record.as_ref()), self.record()]
+            .into_iter()
+            .flatten()
+            .any(|record| record.voters.len().max(record.old_voters.len()) >= 3);
+        obeyed.record.armed.contains_key(&self.id)
+            || (three && obeyed.record.intents.maintenance.is_none())
     }
 
-    fn may_feed(&self, has: bool, leased: bool, stopped: bool) -> bool {
+    /// By which times this run lives, as long as its lease protects: the longer of what it obeys
+    /// and what it holds, and the margin that the kernel was told.
+    pub(crate) fn armed_times(&self) -> Option<LeaseTimes> {
+        let margin = self.watchdog.margin.filter(|_| self.lease_protects())?;
+        let obeyed = self.obeyed.as_ref().map(|o| o.cluster.timing).unwrap_or(self.timing);
+        let times = obeyed.lease_times().longest(self.timing.lease_times());
+        Some(LeaseTimes { watchdog: margin, ..times })
+    }
+
+    fn may_feed(&self, has: bool, leased: bool) -> bool {
         let dog = &self.watchdog;
         if !R::holds(Rule::FeedNeedsLease) {
             return true;
@@ -93,31 +115,42 @@ impl<R: Rules> Node<R> {
             return (has || dog.armed) && !self.is_to_be_reset();
         }
         // H16: a run that never had a lease feeds nothing, unless it is proved that nothing runs.
-        if stopped || !self.lease_protects() {
-            return dog.armed;
+        if !dog.armed {
+            return false;
+        }
+        if self.nothing_runs() || !self.lease_protects() {
+            return true;
         }
         // H17: until S after the lease, however far the stops have got.
-        let margin = self.timing.stop_margin;
+        let margin = self.stop_margin();
         let in_time = dog.lease_ended.is_some_and(|at| self.now < at + margin);
         in_time || !R::holds(Rule::FeedEnds)
     }
 
-    /// Closing it in order is for a machine on which nothing runs, and of which nobody counts on
-    /// a reset: left armed by an earlier run, or no longer configured.
-    fn may_disarm(&self, has: bool, leased: bool, stopped: bool) -> bool {
-        let dog = &self.watchdog;
-        if dog.inherited && !dog.armed && !leased {
-            return stopped;
-        }
-        let counted = self.obeyed.as_ref().is_none_or(|o| o.record.armed.contains_key(&self.id));
-        !has && (dog.armed || dog.inherited) && !counted && leased
+    /// S in force: a longer one counts once the record that says so is obeyed.
+    fn stop_margin(&self) -> Span {
+        let obeyed = self.obeyed.as_ref().map(|o| o.cluster.timing.stop_margin);
+        obeyed.map_or(self.timing.stop_margin, |margin| margin.min(self.timing.stop_margin))
     }
 
-    /// R21: a stop failed here, no device could fence this node, and the watchdog can.
+    /// Closing it in order is for a machine on which nothing runs, and of which nobody counts on
+    /// a reset: left armed by an earlier run, or no longer configured.
+    fn may_disarm(&self, has: bool, leased: bool) -> bool {
+        let dog = &self.watchdog;
+        if dog.inherited && !dog.armed && !leased {
+            return self.nothing_runs();
+        }
+        let counted = self.obeyed.as_ref().is_none_or(|o| o.record.armed.contains_key(&self.id));
+        !has && (dog.armed || dog.inherited) && !counted && leased && self.nothing_runs()
+    }
+
+    /// R21: a stop of what this node owns failed, no device could fence it, and the watchdog can.
     fn is_to_be_reset(&self) -> bool {
-        let Some(cluster) = &self.config else { return false };
-        let failed = self.report.groups.values().any(|group| group.phase == GroupPhase::StopFailed);
-        let quiet = self.record().is_some_and(|record| record.intents.maintenance.is_some());
+        let (Some(cluster), Some(record)) = (&self.config, self.record()) else { return false };
+        let failed = self.report.groups.iter().any(|(group, state)| {
+            state.phase == GroupPhase::StopFailed && record.owner(group) == Some(&self.id)
+        });
+        let quiet = record.intents.maintenance.is_some();
         failed && self.watchdog.armed && !quiet && !cluster.has_device(&self.id)
     }
 
@@ -134,7 +167,7 @@ impl<R: Rules> Node<R> {
         } else {
             "the lease ended and not everything stopped in time"
         };
-        let margin = self.timing.watchdog;
+        let margin = self.watchdog.margin.unwrap_or(self.timing.watchdog);
         self.event(Event::error(
             "watchdog-hungry",
             format!(
@@ -152,92 +185,13 @@ impl<R: Rules> Node<R> {
     /// The last duty of a daemon that ends: R14 disarms only where nothing runs.
     pub(crate) fn disarm_at_the_end(&mut self) {
         let dog = &self.watchdog;
-        if (dog.armed || dog.inherited) && self.executor.everything_stopped() {
+        // Under maintenance nobody is listed, so nobody counts on a reset.
+        let unlisted = self.obeyed.as_ref().is_some_and(|obeyed| {
+            obeyed.record.intents.maintenance.is_some()
+                && !obeyed.record.armed.contains_key(&self.id)
+        });
+        if (dog.armed || dog.inherited) && (unlisted || self.nothing_runs()) {
             self.push(Output::Watchdog(WatchdogDuty::Disarm));
         }
-    }
-
-    /// The record keeps whose present run has an armed watchdog (H16). Of a run that never said so,
-    /// or of one that came after it, nothing may be concluded from silence.
-    pub(crate) fn note_armed(&self, next: &mut Record, cluster: &Cluster) {
-        let mut armed = std::mem::take(&mut next.armed);
-        let configured =
-            |name: &NodeId| cluster.node(name).is_some_and(|node| node.watchdog.is_some());
-        armed.retain(|name, run| {
-            let live = self.live_run(name);
-            // A report that was not sent here denies nothing.
-            let denied = self.report_of(name).is_some_and(|report| !report.armed);
-            configured(name) && live.is_none_or(|live| live == *run) && !denied
-        });
-        for node in cluster.nodes.iter().filter(|node| node.watchdog.is_some()) {
-            if let Some(run) = self.armed_run(&node.id) {
-                armed.insert(node.id.clone(), run);
-            }
-        }
-        next.armed = armed;
-    }
-
-    fn live_run(&self, name: &NodeId) -> Option<Incarnation> {
-        if *name == self.id {
-            return Some(self.incarnation);
-        }
-        self.peers.get(name).and_then(|peer| peer.session.live())
-    }
-
-    /// The live run of a node, if its newest report says that its watchdog is armed.
-    fn armed_run(&self, name: &NodeId) -> Option<Incarnation> {
-        self.report_of(name).filter(|report| report.armed).and_then(|_| self.live_run(name))
-    }
-
-    fn report_of(&self, name: &NodeId) -> Option<&Report> {
-        if *name == self.id {
-            return Some(&self.report);
-        }
-        self.peers.get(name).and_then(|peer| peer.report.as_ref())
-    }
-
-    /// Whether the committed record may say of an earlier run of this node that it is armed: then
-    /// its present run gets no lease yet, or silence would prove too much (H16).
-    pub(crate) fn armed_by_another_run(&self, name: &NodeId) -> bool {
-        let Some(coordinator) = self.coordinating() else { return true };
-        let noted = coordinator.armed.get(name);
-        noted.is_some_and(|run| self.live_run(name) != Some(*run))
-    }
-
-    /// When the silence of a lost node proves that nothing of it runs: T_out after this
-    /// coordinator's election or its last renewal, whichever is later (H9). `None`: never.
-    pub(crate) fn reset_proved_at(&self, name: &NodeId) -> Option<Time> {
-        let coordinator = self.coordinating()?;
-        coordinator.committed?;
-        let record = self.record()?;
-        if record.voters.len().min(record.old_voters.len()) < 3 {
-            return None;
-        }
-        let run = coordinator.armed.get(name)?;
-        let peer = self.peers.get(name)?;
-        if peer.alive || peer.session.live().is_some_and(|live| live != *run) {
-            return None;
-        }
-        let from = if R::holds(Rule::WaitFromElection) {
-            peer.renewed.map_or(coordinator.elected, |at| at.max(coordinator.elected))
-        } else {
-            peer.heard.unwrap_or(self.started)
-        };
-        Some(from + self.timing.reset_bound())
-    }
-
-    /// R13: a lost node whose lease ended and whose watchdog has reset it since.
-    pub(crate) fn is_proved_reset(&self, name: &NodeId) -> bool {
-        self.coordinator_lease_left() > Span::ZERO
-            && self.reset_proved_at(name).is_some_and(|at| self.now >= at)
-    }
-
-    /// Looks again when the next silent owner can be counted out.
-    pub(crate) fn plan_again_when_reset(&mut self, record: &Record) {
-        let now = self.now;
-        let owners = record.grants.values().map(|grant| &grant.owner);
-        let at =
-            owners.filter_map(|owner| self.reset_proved_at(owner)).filter(|at| *at > now).min();
-        self.plan_again_at(at);
     }
 }

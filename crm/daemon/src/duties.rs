@@ -80,7 +80,7 @@ impl Daemon {
         self.parts.links.bind_unconfigured(now, &self.unconfigured);
         let own = cluster.node(&self.id);
         let device = own.and_then(|node| node.watchdog.as_deref());
-        self.parts.watchdog.configure(device, cluster.timing.watchdog);
+        self.parts.watchdog.configure(device);
         *self.parts.shared.operators.borrow_mut() = Arc::from(cluster.operators.clone());
         self.parts.files.in_force(&text);
         self.config = Some(text);

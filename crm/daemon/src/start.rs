@@ -93,6 +93,13 @@ fn check(options: &Options) -> Result<Checked, String> {
     Ok(Checked { id, incarnation, keys, stored, contact, priority: None, _lock: lock })
 }
 
+/// The run directory forgets at a boot: a note in it says that a daemon ran since. Where the note
+/// cannot be left, this run does not claim to be the first.
+fn is_first_since_boot(run: &Path) -> bool {
+    let note = run.join("ran-since-boot");
+    OpenOptions::new().write(true).create_new(true).open(note).is_ok()
+}
+
 fn watchdog_marker(options: &Options) -> std::path::PathBuf {
     options.run.join("watchdog-armed")
 }
@@ -230,6 +237,7 @@ async fn run(
             incarnation: checked.incarnation,
             seed: random::bits()? as u64,
             joining: !founded,
+            first_since_boot: is_first_since_boot(&options.run),
             watchdog_left_armed: Watchdog::was_left_armed(&watchdog_marker(options)),
             stored: checked.stored,
             parse: crm_config::parse_for_core,

@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Watchdog {
     tell: Tell,
     device: Option<PathBuf>,
-    margin: Span,
     open: Option<File>,
     /// Exists while the watchdog may be armed, until the machine boots.
     marker: PathBuf,
@@ -26,7 +25,7 @@ pub(crate) struct Watchdog {
 
 impl Watchdog {
     pub(crate) fn new(tell: Tell, marker: PathBuf) -> Watchdog {
-        Watchdog { tell, device: None, margin: Span::ZERO, open: None, marker, complained: false }
+        Watchdog { tell, device: None, open: None, marker, complained: false }
     }
 
     /// An earlier daemon, since this machine booted, armed it and did not disarm it.
@@ -34,14 +33,13 @@ impl Watchdog {
         marker.exists()
     }
 
-    /// The configuration says which device, and how long the kernel waits. A device that is armed
-    /// already stays armed until it is disarmed in order.
-    pub(crate) fn configure(&mut self, device: Option<&str>, margin: Span) {
+    /// The configuration says which device. One that is armed already stays armed until it is
+    /// disarmed in order.
+    pub(crate) fn configure(&mut self, device: Option<&str>) {
         let device = device.map(PathBuf::from);
-        if device != self.device || margin != self.margin {
+        if device != self.device {
             self.complained = false;
         }
-        self.margin = margin;
         if self.open.is_none() || device.is_some() {
             self.device = device;
         }
@@ -49,22 +47,22 @@ impl Watchdog {
 
     pub(crate) fn carry_out(&mut self, duty: WatchdogDuty) {
         match duty {
-            WatchdogDuty::Feed => self.feed(),
+            WatchdogDuty::Feed { margin } => self.feed(margin),
             WatchdogDuty::Disarm => self.disarm(),
         }
     }
 
-    fn feed(&mut self) {
+    fn feed(&mut self, margin: Span) {
         let Some(path) = self.device.clone() else { return };
         let result = match &mut self.open {
             Some(device) => device.write_all(b"\0"),
-            None => arm(&path, self.margin, &self.marker).map(|device| {
+            None => arm(&path, margin, &self.marker).map(|device| {
                 self.open = Some(device);
                 self.tell.input(Input::WatchdogArmed { armed: true });
                 let text = format!(
                     "{} is armed: {} after the last feed the kernel resets this machine",
                     path.display(),
-                    self.margin
+                    margin
                 );
                 self.tell.event(Event::info("watchdog-armed", text));
             }),
@@ -150,7 +148,7 @@ mod tests {
         let device = dir.path().join("watchdog");
         let (tell, mut inbox) = Tell::channel();
         let mut watchdog = Watchdog::new(tell, dir.path().join("armed"));
-        watchdog.configure(device.to_str(), Span::secs(10));
+        watchdog.configure(device.to_str());
         watchdog.carry_out(WatchdogDuty::Disarm);
         assert!(inbox.try_recv().is_err() && !device.exists());
     }
@@ -163,9 +161,9 @@ mod tests {
         std::fs::write(&device, "").expect("write");
         let (tell, mut inbox) = Tell::channel();
         let mut watchdog = Watchdog::new(tell, dir.path().join("armed"));
-        watchdog.configure(device.to_str(), Span::secs(10));
+        watchdog.configure(device.to_str());
         for _ in 0..100 {
-            watchdog.carry_out(WatchdogDuty::Feed);
+            watchdog.carry_out(WatchdogDuty::Feed { margin: Span::secs(10) });
         }
         let mut told = Vec::new();
         while let Ok(happening) = inbox.try_recv() {

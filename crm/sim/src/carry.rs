@@ -179,11 +179,11 @@ impl<R: Rules> World<R> {
     }
 
     fn watchdog(&mut self, seat: Seat, duty: WatchdogDuty) {
-        let margin = self.cluster.timing.watchdog.as_micros();
         let machine = &mut self.machines[seat];
         let boot = machine.boot;
         match duty {
-            WatchdogDuty::Feed => {
+            WatchdogDuty::Feed { margin } => {
+                let margin = margin.as_micros();
                 if machine.watchdog.is_none() {
                     self.trace.line(
                         self.now,

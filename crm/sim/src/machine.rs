@@ -31,6 +31,8 @@ pub struct Machine<R: Rules> {
     pub boots_fast: bool,
     /// Never comes back (the plan's last blow).
     pub lost: bool,
+    /// A daemon ran since it booted.
+    pub daemon_ran: bool,
     /// The daemon ended on purpose and is not restarted before things heal.
     pub daemon_ended: bool,
 }
@@ -76,6 +78,7 @@ impl<R: Rules> Machine<R> {
             watchdog: None,
             boots_fast: false,
             lost: false,
+            daemon_ran: false,
             daemon_ended: false,
         }
     }

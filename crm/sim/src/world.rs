@@ -213,6 +213,7 @@ impl<R: Rules> World<R> {
         machine.frozen_until = None;
         machine.backlog.clear();
         machine.watchdog = None;
+        machine.daemon_ran = false;
         machine.disk.crash(&mut self.random.disk);
         machine.agents.power_off();
         self.ghost.resources_moved = true;
@@ -266,6 +267,7 @@ impl<R: Rules> World<R> {
         let left_armed = machine.watchdog.is_some();
         let start = Start {
             watchdog_left_armed: left_armed,
+            first_since_boot: !std::mem::replace(&mut machine.daemon_ran, true),
             id: machine.id.clone(),
             incarnation,
             seed,

@@ -98,7 +98,7 @@ fn lower(group: &GroupState, floor: usize) -> Option<Step> {
     match resource.phase {
         ResourcePhase::Starting => free(group, i),
         // First a look; an agent that gives no answer is told to stop.
-        ResourcePhase::Unknown if resource.doubts == 0 => None,
+        ResourcePhase::Unknown if resource.doubts == 0 || group.is_untouched(resource) => None,
         ResourcePhase::Unknown | ResourcePhase::Running | ResourcePhase::Failed => {
             if resource.is_idle() { Some(Step::Stop(i)) } else { free(group, i) }
         }

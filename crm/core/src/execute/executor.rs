@@ -24,6 +24,8 @@ pub struct Executor<R: Rules> {
     groups: BTreeMap<GroupId, GroupState>,
     duties: Duties,
     maintenance: bool,
+    /// This is the first run of the daemon since the machine booted.
+    since_boot: bool,
     /// Restart counters of the record; `None` before the first record was obeyed.
     counters: Option<BTreeMap<GroupId, u64>>,
     rules: PhantomData<R>,
@@ -43,9 +45,16 @@ impl<R: Rules> Executor<R> {
             groups: BTreeMap::new(),
             duties: Duties::default(),
             maintenance: false,
+            since_boot: false,
             counters: None,
             rules: PhantomData,
         }
+    }
+
+    /// The first run of the daemon since the machine booted: only crm starts what it manages (AS6), so
+    /// what this run has not started does not run, even if its agent cannot say so.
+    pub fn is_first_since_boot(&mut self) {
+        self.since_boot = true;
     }
 
     /// A configuration is in force. New groups are looked at first (R17); removed ones are stopped
@@ -60,7 +69,8 @@ impl<R: Rules> Executor<R> {
                 None => {
                     let counters = self.counters.as_ref();
                     let done = counters.and_then(|c| c.get(&group.id)).copied().unwrap_or(0);
-                    self.groups.insert(group.id.clone(), GroupState::new(now, group, done));
+                    let state = GroupState::new(now, group, done, self.since_boot);
+                    self.groups.insert(group.id.clone(), state);
                 }
             }
         }
@@ -277,6 +287,7 @@ impl GroupState {
         let op = duties.next_op();
         let resource = &mut self.resources[i];
         let timeout = resource.timeout(action);
+        resource.touched |= action == Action::Start || action == Action::Promote;
         resource.open = Some(Open {
             op,
             action,

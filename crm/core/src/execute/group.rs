@@ -30,6 +30,8 @@ pub(super) struct GroupState {
     pub(super) restarted: VecDeque<Time>,
     /// Every resource has been looked at once.
     pub(super) looked: bool,
+    /// Nothing of it runs that this run of the daemon has not started (AS6).
+    pub(super) since_boot: bool,
     /// The phase the operator was told last, and since when.
     pub(super) announced: GroupPhase,
     pub(super) since: Time,
@@ -51,7 +53,12 @@ pub(super) enum Goal {
 }
 
 impl GroupState {
-    pub(super) fn new(now: Time, group: &Group, restarts_done: u64) -> GroupState {
+    pub(super) fn new(
+        now: Time,
+        group: &Group,
+        restarts_done: u64,
+        since_boot: bool,
+    ) -> GroupState {
         let resources = group.resources.iter().cloned().map(Arc::new);
         GroupState {
             id: group.id.clone(),
@@ -65,9 +72,15 @@ impl GroupState {
             restarts_done,
             restarted: VecDeque::new(),
             looked: false,
+            since_boot,
             announced: GroupPhase::Unknown,
             since: now,
         }
+    }
+
+    /// Nothing can have started it: what its agent cannot say is looked at again, not stopped (AS6).
+    pub(super) fn is_untouched(&self, resource: &ResourceState) -> bool {
+        self.since_boot && !resource.touched
     }
 
     pub(super) fn goal(&self) -> Goal {

@@ -117,6 +117,7 @@ impl GroupState {
         duties: &mut Duties,
     ) {
         let goal = self.goal();
+        let untouched = self.is_untouched(&self.resources[i]);
         let resource = &mut self.resources[i];
         if open.cancelled && result.outcome == OpOutcome::Cancelled {
             resource.look_at = now;
@@ -158,10 +159,16 @@ impl GroupState {
             (Answer::Missing, ResourcePhase::Unknown) => {
                 resource.set(ResourcePhase::Stopped, Some(reason));
             }
+            (Answer::Unclear, ResourcePhase::Unknown) if untouched && resource.doubts >= 1 => {
+                resource.set(ResourcePhase::Stopped, Some(reason));
+                let text =
+                    "cannot be looked at; nothing can have started it since this machine booted";
+                self.say(i, "status-unclear", text, duties);
+            }
             (Answer::Unclear, ResourcePhase::Unknown) => {
                 resource.doubts = resource.doubts.saturating_add(1);
                 resource.reason = Some(reason);
-                if goal == Goal::Up && resource.doubts == 1 {
+                if (goal == Goal::Up || untouched) && resource.doubts == 1 {
                     resource.look_at = now;
                 }
             }

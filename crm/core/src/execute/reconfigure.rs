@@ -6,7 +6,7 @@
 use super::duties::Duties;
 use super::group::{GroupState, Incoming};
 use super::resource::ResourceState;
-use crate::model::{Group, Resource};
+use crate::model::Group;
 use crate::time::Time;
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ impl GroupState {
         self.retiring = false;
         self.restart = group.restart;
         for resource in &mut self.resources {
-            let same = group.resources.iter().find(|new| is_same_thing(&resource.spec, new));
+            let same = group.resources.iter().find(|new| resource.spec.is_same_thing(new));
             if let Some(new) = same.filter(|new| **new != *resource.spec) {
                 resource.spec = Arc::new(new.clone());
                 resource.look_at = resource.look_at.min(now + resource.interval());
             }
         }
         let pairs = self.resources.iter().zip(&group.resources);
-        let same = pairs.take_while(|(old, new)| is_same_thing(&old.spec, new)).count();
+        let same = pairs.take_while(|(old, new)| old.spec.is_same_thing(new)).count();
         self.incoming = (same < self.resources.len().max(group.resources.len())).then(|| {
             let resources = group.resources[same..].iter().cloned().map(Arc::new).collect();
             Incoming { from: same, resources }
@@ -38,7 +38,7 @@ impl GroupState {
         let Some(incoming) = self.incoming.take() else { return };
         let mut old = self.resources.split_off(incoming.from);
         for spec in incoming.resources {
-            let known = old.iter().position(|resource| is_same_thing(&resource.spec, &spec));
+            let known = old.iter().position(|resource| resource.spec.is_same_thing(&spec));
             let state = match known {
                 Some(i) => ResourceState { spec, ..old.remove(i) },
                 // Nobody has looked at this one: unknown is never stopped.
@@ -50,9 +50,4 @@ impl GroupState {
             duties.unwatch(&self.id, &gone.spec.id);
         }
     }
-}
-
-/// Whether two definitions mean the same running thing: no restart is needed between them.
-fn is_same_thing(a: &Resource, b: &Resource) -> bool {
-    a.id == b.id && a.agent == b.agent && a.params == b.params && a.args == b.args
 }

@@ -37,6 +37,8 @@ pub(super) struct ResourceState {
     pub(super) false_alarms: u32,
     /// Answers of `status` in a row that said neither running nor stopped.
     pub(super) doubts: u32,
+    /// This run of the daemon has tried to start it, or has seen it run.
+    pub(super) touched: bool,
     /// With phase `Failed`: what is done about it.
     pub(super) verdict: Verdict,
     /// Restarts in place since the last clear.
@@ -84,6 +86,7 @@ impl ResourceState {
             looked: None,
             false_alarms: 0,
             doubts: 0,
+            touched: false,
             verdict: Verdict::Open,
             restarts: 0,
         }
@@ -115,6 +118,7 @@ impl ResourceState {
         self.phase = phase;
         self.reason = reason;
         self.doubts = 0;
+        self.touched |= phase == ResourcePhase::Running;
         self.verdict = Verdict::Open;
     }
 

@@ -11,7 +11,7 @@ mod timing;
 pub use group::{Failback, Follow, Group, RestartPolicy};
 pub use resource::{AgentClass, AgentRef, OnFail, Resource, Timeouts};
 pub use service::{Service, ServiceKind};
-pub use timing::Timing;
+pub use timing::{LeaseTimes, Timing};
 
 use crate::id::{GroupId, NodeId, ServiceId};
 use crate::time::Span;

@@ -84,3 +84,14 @@ impl fmt::Display for AgentRef {
         }
     }
 }
+
+impl Resource {
+    /// Whether two definitions mean the same running thing: no restart is needed between them.
+    #[must_use]
+    pub fn is_same_thing(&self, other: &Resource) -> bool {
+        self.id == other.id
+            && self.agent == other.agent
+            && self.params == other.params
+            && self.args == other.args
+    }
+}

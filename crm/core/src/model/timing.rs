@@ -30,6 +30,30 @@ pub struct Timing {
     pub port: u16,
 }
 
+/// The times by which an armed node lives: they bound how long it may run something after its last
+/// renewal, whatever configuration the others have meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LeaseTimes {
+    /// L.
+    pub lease: Span,
+    /// S.
+    pub stop_margin: Span,
+    /// W, as the kernel was told when the watchdog was opened.
+    pub watchdog: Span,
+}
+
+impl LeaseTimes {
+    /// The longer of each.
+    #[must_use]
+    pub fn longest(self, other: LeaseTimes) -> LeaseTimes {
+        LeaseTimes {
+            lease: self.lease.max(other.lease),
+            stop_margin: self.stop_margin.max(other.stop_margin),
+            watchdog: self.watchdog.max(other.watchdog),
+        }
+    }
+}
+
 impl Default for Timing {
     fn default() -> Timing {
         Timing {
@@ -49,11 +73,23 @@ impl Default for Timing {
 }
 
 impl Timing {
-    /// T_out = (L + S + 2W)(1 + rho) + m (H17): after this long without a renewal an armed node
-    /// has been reset. The margin m is one keepalive.
+    /// What a node that goes by this timing does without a renewal.
+    #[must_use]
+    pub fn lease_times(&self) -> LeaseTimes {
+        LeaseTimes { lease: self.lease, stop_margin: self.stop_margin, watchdog: self.watchdog }
+    }
+
+    /// T_out of a node that goes by this timing.
     #[must_use]
     pub fn reset_bound(&self) -> Span {
-        let sum = self.lease + self.stop_margin + self.watchdog * 2;
+        self.reset_bound_of(self.lease_times())
+    }
+
+    /// T_out = (L + S + 2W)(1 + rho) + m (H17): after this long without a renewal an armed node
+    /// that goes by `times` has been reset. The margin m is one keepalive.
+    #[must_use]
+    pub fn reset_bound_of(&self, times: LeaseTimes) -> Span {
+        let sum = times.lease + times.stop_margin + times.watchdog * 2;
         Span(sum.0.saturating_mul(1000 + u64::from(self.drift_per_mille)) / 1000) + self.keepalive
     }
 }

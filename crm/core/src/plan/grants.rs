@@ -3,7 +3,7 @@
 use super::proof::MayRun;
 use crate::event::Event;
 use crate::id::{GroupId, NodeId, Stamp};
-use crate::model::Cluster;
+use crate::model::{Cluster, Group};
 use crate::node::Node;
 use crate::packet::{Eligibility, GroupPhase};
 use crate::peer::Peer;
@@ -62,7 +62,7 @@ impl<R: Rules> Node<R> {
                 nodes.insert(owner.clone(), situation);
             }
         }
-        let may_run = self.may_run(&nodes);
+        let may_run = self.may_run(&nodes, cluster);
         let reports = self.reports();
         let mut phases = BTreeMap::new();
         for (group, grant) in &next.grants {
@@ -104,6 +104,7 @@ impl<R: Rules> Node<R> {
                         && !choice.wait
                         && nodes.get(&node) == Some(&NodeSituation::Online)
                         && !may_run.elsewhere_but(group, &node, &node)
+                        && !shares_with_retired(cluster.group(group), next)
                     {
                         decided
                             .push((group.clone(), format!("granted to {node}: {}", choice.reason)));
@@ -235,4 +236,14 @@ impl<R: Rules> Node<R> {
         }
         None
     }
+}
+
+/// A dropped group that may still run is the same data as a new one with its resources: the new
+/// name waits for the end of the old one.
+fn shares_with_retired(group: Option<&Group>, next: &Record) -> bool {
+    let Some(group) = group else { return true };
+    let dropped = next.retired.iter().filter(|(name, _)| next.grants.contains_key(*name));
+    dropped.flat_map(|(_, dropped)| &dropped.resources).any(|old| {
+        group.resources.iter().any(|new| new.agent == old.agent && new.params == old.params)
+    })
 }

@@ -24,10 +24,10 @@ impl<R: Rules> Node<R> {
             return Some(format!("whose death is proved (record {})", next.stamp));
         }
         if self.is_proved_reset(owner) {
-            let bound = self.timing.reset_bound();
-            return Some(format!(
-                "whose lease ended and whose watchdog has reset it by now (silent for more than {bound})"
-            ));
+            return Some(
+                "whose lease ended and whose watchdog has reset it by now (T_out is over)"
+                    .to_owned(),
+            );
         }
         let report = if *owner == self.id {
             Some(&self.report)
@@ -39,8 +39,8 @@ impl<R: Rules> Node<R> {
             let bound = report.obeyed >= grant.since || !R::holds(Rule::ReportIsBound);
             let stopped = match report.groups.get(group) {
                 Some(state) => state.phase.is_stopped(),
-                // Not even known there any more: removed from the configuration and stopped.
-                None => cluster.group(group).is_none(),
+                // Whoever obeys this record knows the group: it says nothing of it before it has looked.
+                None => false,
             };
             bound && stopped
         });
@@ -52,6 +52,7 @@ impl<R: Rules> Node<R> {
             !peer.alive && (peer.heard.is_some() || self.listened_long_enough())
         });
         let waived = cluster.fencing == Fencing::None
+            && !next.armed.contains_key(owner)
             && cluster.group(group).is_some_and(|spec| spec.moves_on_silence());
         if waived && silent {
             return Some(
@@ -61,12 +62,26 @@ impl<R: Rules> Node<R> {
         None
     }
 
-    /// Which nodes that are heard have not reported each group stopped.
-    pub(super) fn may_run(&self, nodes: &BTreeMap<NodeId, NodeSituation>) -> MayRun {
+    /// Which nodes that are heard have not reported each group stopped. One that does not know a
+    /// group yet has not looked for it yet.
+    pub(super) fn may_run(
+        &self,
+        nodes: &BTreeMap<NodeId, NodeSituation>,
+        cluster: &Cluster,
+    ) -> MayRun {
+        let committed = self.coordinating().and_then(|coordinator| coordinator.committed);
         let mut may_run = MayRun::default();
         for (node, report) in self.reports() {
             if nodes.get(node) == Some(&NodeSituation::Online) {
                 for (group, _) in report.groups.iter().filter(|(_, g)| !g.phase.is_stopped()) {
+                    may_run.0.entry(group.clone()).or_default().push(node.clone());
+                }
+                let knows_all = committed == Some(report.obeyed)
+                    && report.groups.len() >= cluster.groups.len();
+                let unknown = cluster.groups.iter().map(|group| &group.id);
+                for group in
+                    unknown.filter(|group| !knows_all && !report.groups.contains_key(*group))
+                {
                     may_run.0.entry(group.clone()).or_default().push(node.clone());
                 }
             }

@@ -36,6 +36,17 @@ impl<R: Rules> Node<R> {
                 return;
             }
         }
+        if let Some((node, why)) = self.voter_to_drop(next, cluster, &present) {
+            self.event(
+                Event::info(
+                    "voter-dropped",
+                    format!("node {node} votes no longer from the next record on: {why}"),
+                )
+                .node(&node),
+            );
+            next.voters.remove(&node);
+            return;
+        }
         let mut look_again: Option<Time> = None;
         let mut added = None;
         for (name, peer) in &self.peers {
@@ -73,6 +84,42 @@ impl<R: Rules> Node<R> {
             );
             next.voters.insert(name, store);
         }
+    }
+
+    /// R19, H28: a voter that the configuration does not list as one, or whose store is gone because
+    /// the node of that name came back with another (H22). One at a time, and only where those who
+    /// are heard can commit it.
+    fn voter_to_drop(
+        &self,
+        next: &Record,
+        cluster: &Cluster,
+        present: &BTreeSet<NodeId>,
+    ) -> Option<(NodeId, &'static str)> {
+        if next.voters != next.old_voters {
+            return None;
+        }
+        let dropped =
+            next.voters.iter().filter(|(name, _)| **name != self.id).find_map(|(name, store)| {
+                if !cluster.is_voter(name) {
+                    return Some((name, "the configuration does not let it vote"));
+                }
+                let peer = self.peers.get(name).filter(|peer| peer.alive && !peer.forked)?;
+                let other = peer.heartbeat.as_ref().is_some_and(|beat| beat.store != *store);
+                other.then_some((name, "it came back with another disk"))
+            });
+        let (name, why) = dropped?;
+        let mut without = next.clone();
+        without.voters.remove(name);
+        let decide: BTreeSet<NodeId> = present
+            .iter()
+            .filter(|node| {
+                // Its old store does not acknowledge anything any more.
+                **node != *name || !why.ends_with("disk")
+            })
+            .cloned()
+            .collect();
+        let weight = weigh::<R>(&without, &decide, &self.proved(), self.tie_authority());
+        (weight == Weight::Decisive).then(|| (name.clone(), why))
     }
 
     /// R14: asked to leave, and reported under the present record that nothing of it runs.

@@ -117,6 +117,8 @@ pub(crate) struct Machine {
     pub(crate) running: BTreeSet<String>,
     /// Until it boots: every stop here fails.
     pub(crate) stops_fail: bool,
+    /// A daemon ran since the last boot.
+    daemon_ran: bool,
     runs: u128,
     writes: VecDeque<(Time, WriteId, Stored)>,
     counter: u64,
@@ -126,12 +128,6 @@ pub(crate) struct Machine {
     /// This run of the daemon was told that it is armed.
     told: bool,
     margin: Span,
-}
-
-impl Machine {
-    fn margin(&self) -> Span {
-        self.margin
-    }
 }
 
 pub(crate) struct Lab {
@@ -208,6 +204,7 @@ impl Lab {
                     disk,
                     running: BTreeSet::new(),
                     stops_fail: false,
+                    daemon_ran: false,
                     runs: 0,
                     writes: VecDeque::new(),
                     counter: 0,
@@ -240,6 +237,7 @@ impl Lab {
                 parse,
                 joining: machine.disk.record.is_none(),
                 watchdog_left_armed: machine.dog.is_some(),
+                first_since_boot: !std::mem::replace(&mut machine.daemon_ran, true),
             },
         ));
         self.drain(name);
@@ -251,6 +249,7 @@ impl Lab {
             machine.writes.clear();
             machine.running.clear();
             machine.dog = None;
+            machine.daemon_ran = false;
         }
         self.ops.retain(|(_, n, _)| n != name);
     }
@@ -294,8 +293,7 @@ impl Lab {
                     self.ops.push_back((now + takes, name.clone(), *op));
                     self.ops.make_contiguous().sort_by_key(|(at, ..)| *at);
                 }
-                Output::Watchdog(WatchdogDuty::Feed) => {
-                    let margin = machine.node.as_ref().map_or(Span::ZERO, |_| machine.margin());
+                Output::Watchdog(WatchdogDuty::Feed { margin }) => {
                     let opened = machine.dog.is_none();
                     let margin = machine.dog.map_or(margin, |(_, margin)| margin);
                     machine.dog = Some((now + margin, margin));

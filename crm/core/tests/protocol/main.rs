@@ -1,8 +1,8 @@
 //! The protocol's rules on a few nodes, single-stepped. The simulator goes wide; this goes deep.
 
 mod cluster;
+mod holes;
 mod placing;
-mod review;
 
 use cluster::Lab;
 use crm_core::time::Span;

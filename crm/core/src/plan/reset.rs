@@ -1,0 +1,116 @@
+//! What the silence of a node with an armed watchdog proves (R13, H9, H16).
+//!
+//! T_out after its last renewal nothing of it runs. Such a proof voids grants; it never decides a
+//! tie and never takes a vote (H4, H11).
+
+use crate::id::{Incarnation, NodeId};
+use crate::model::Cluster;
+use crate::node::Node;
+use crate::packet::Report;
+use crate::record::{Armed, Record};
+use crate::rules::{Rule, Rules};
+use crate::time::{Span, Time};
+
+/// Where fewer vote, the end of a lease proves nothing.
+const VOTERS_LEAST: usize = 3;
+
+impl<R: Rules> Node<R> {
+    /// The record keeps whose present run stops without a lease or is reset. Of a run that never
+    /// said so, or of one that came after it, nothing may be concluded from silence.
+    pub(super) fn note_armed(&self, next: &mut Record, cluster: &Cluster) {
+        let mut armed = std::mem::take(&mut next.armed);
+        let few = next.voters.len().min(next.old_voters.len()) < VOTERS_LEAST;
+        if few || next.intents.maintenance.is_some() {
+            return;
+        }
+        armed.retain(|name, known| {
+            // A report that was not sent here denies nothing.
+            let denied = self.report_of(name).is_some_and(|report| report.armed.is_none());
+            let configured = cluster.node(name).is_some_and(|node| node.watchdog.is_some());
+            configured && self.live_run(name).is_none_or(|live| live == known.run) && !denied
+        });
+        for node in cluster.nodes.iter().filter(|node| node.watchdog.is_some()) {
+            if let Some(known) = self.says_armed(&node.id) {
+                armed.insert(node.id.clone(), known);
+            }
+        }
+        next.armed = armed;
+    }
+
+    /// What the live run of a node says of itself under the record that is committed now: an
+    /// earlier word may have been taken back under a record in between.
+    fn says_armed(&self, name: &NodeId) -> Option<Armed> {
+        let report = self.report_of(name)?;
+        let committed = self.coordinating()?.committed;
+        if committed != Some(report.obeyed) {
+            return None;
+        }
+        Some(Armed { run: self.live_run(name)?, times: report.armed? })
+    }
+
+    fn report_of(&self, name: &NodeId) -> Option<&Report> {
+        if *name == self.id {
+            return Some(&self.report);
+        }
+        self.peers.get(name).and_then(|peer| peer.report.as_ref())
+    }
+
+    fn live_run(&self, name: &NodeId) -> Option<Incarnation> {
+        if *name == self.id {
+            return Some(self.incarnation);
+        }
+        self.peers.get(name).and_then(|peer| peer.session.live())
+    }
+
+    /// Whether the committed record may say of an earlier run of this node that it is armed: then
+    /// its present run gets no lease yet, or silence would prove too much (H16).
+    pub(crate) fn armed_by_another_run(&self, name: &NodeId) -> bool {
+        let Some(coordinator) = self.coordinating() else { return true };
+        let known = coordinator.armed.get(name);
+        known.is_some_and(|known| self.live_run(name) != Some(known.run))
+    }
+
+    /// T_out of an armed node: by its own times, or by those of the present configuration, which
+    /// it may have obeyed since.
+    fn reset_bound(&self, armed: &Armed) -> Span {
+        let times = self.timing.lease_times().longest(armed.times);
+        self.timing.reset_bound_of(times)
+    }
+
+    /// When the silence of a lost node proves that nothing of it runs: T_out after this
+    /// coordinator's election or its last renewal, whichever is later (H9). `None`: never.
+    pub(crate) fn reset_proved_at(&self, name: &NodeId) -> Option<Time> {
+        let coordinator = self.coordinating()?;
+        coordinator.committed?;
+        let record = self.record()?;
+        if record.voters.len().min(record.old_voters.len()) < VOTERS_LEAST {
+            return None;
+        }
+        let armed = coordinator.armed.get(name)?;
+        let peer = self.peers.get(name)?;
+        if peer.alive || peer.session.live().is_some_and(|live| live != armed.run) {
+            return None;
+        }
+        let from = if R::holds(Rule::WaitFromElection) {
+            peer.renewed.map_or(coordinator.elected, |at| at.max(coordinator.elected))
+        } else {
+            peer.heard.unwrap_or(self.started)
+        };
+        Some(from + self.reset_bound(armed))
+    }
+
+    /// R13: a lost node whose lease ended and whose watchdog has reset it since.
+    pub(crate) fn is_proved_reset(&self, name: &NodeId) -> bool {
+        self.coordinator_lease_left() > Span::ZERO
+            && self.reset_proved_at(name).is_some_and(|at| self.now >= at)
+    }
+
+    /// Looks again when the next silent owner can be counted out.
+    pub(super) fn plan_again_when_reset(&mut self, record: &Record) {
+        let now = self.now;
+        let owners = record.grants.values().map(|grant| &grant.owner);
+        let at =
+            owners.filter_map(|owner| self.reset_proved_at(owner)).filter(|at| *at > now).min();
+        self.plan_again_at(at);
+    }
+}
