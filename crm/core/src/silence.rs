@@ -117,10 +117,9 @@ impl<R: Rules> Node<R> {
             .grants
             .get(&group.id)
             .is_some_and(|grant| grant.owner != self.id && grant.state == GrantState::Held);
-        held && !banned
-            && !down
-            && !self.silence.taken.contains_key(&group.id)
-            && !(group.only_preferred && !group.prefer.contains(&self.id))
+        let liked = !group.only_preferred || group.prefer.contains(&self.id);
+        let again = self.silence.taken.contains_key(&group.id);
+        held && liked && !(banned || down || again)
     }
 
     /// H36: where a tie-break address is set, the side that reaches it takes; the other may be the

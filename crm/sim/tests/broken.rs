@@ -53,6 +53,4 @@ caught! {
     h8_lease_without_record "lease-without-record"
     h9_wait_from_silence "wait-from-silence"
     h30_fences_alone "fences-alone"
-    h16_fed_on_opening "fed-on-opening"
-    h17_fed_while_stopping "fed-while-stopping"
 }
