@@ -76,8 +76,8 @@ impl<R: Rules> Node<R> {
                 for (group, _) in report.groups.iter().filter(|(_, g)| !g.phase.is_stopped()) {
                     may_run.0.entry(group.clone()).or_default().push(node.clone());
                 }
-                let knows_all = committed == Some(report.obeyed)
-                    && report.groups.len() >= cluster.groups.len();
+                let knows_all =
+                    committed == Some(report.obeyed) && report.groups.len() >= cluster.groups.len();
                 let unknown = cluster.groups.iter().map(|group| &group.id);
                 for group in
                     unknown.filter(|group| !knows_all && !report.groups.contains_key(*group))

@@ -637,7 +637,7 @@ fn storm(config: &str, seed: u64) -> Result<(), String> {
 }
 
 #[test]
-fn storm_of_review() {
+fn i1_a_storm_of_cuts_restarts_and_moves_ends_well() {
     let seeds: u64 = 2;
     for seed in 1..=seeds {
         for config in [
