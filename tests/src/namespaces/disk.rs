@@ -1,18 +1,16 @@
 //! A disk that every node of the laboratory can reach: a file behind a loop device.
 
+use super::guard::Guard;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-
-/// Gives the device back when its input ends. While a namespace still has it mounted the kernel does
-/// that later, at the unmount.
-const GIVE_BACK: &str = "cat >/dev/null; exec losetup --detach \"$0\"";
+use std::process::Command;
 
 /// A loop device. It is given back when it goes, also when a test fails or is killed.
 #[derive(Debug)]
 pub struct Disk {
     /// The block device, as `/dev/loop3`.
     pub device: PathBuf,
-    guard: Child,
+    /// Gives it back. While a namespace still has it mounted the kernel does that later, at the unmount.
+    _guard: Guard,
 }
 
 impl Disk {
@@ -27,25 +25,10 @@ impl Disk {
         file.set_len(mebibytes * 1024 * 1024).expect("room for the disk");
         let said = said(tool("losetup").args(["--find", "--show"]).arg(&path));
         let device = PathBuf::from(said.trim());
-        // In a session of its own, so that what ends the test from a terminal does not end it.
-        let guard = tool("setsid")
-            .args(["sh", "-c", GIVE_BACK])
-            .arg(&device)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("setsid");
-        let disk = Disk { device, guard };
+        let guard = Guard::start("exec losetup --detach \"$0\"", std::slice::from_ref(&device));
+        let disk = Disk { device, _guard: guard };
         self::said(tool("mkfs.ext4").args(["-q", "-F"]).arg(&disk.device));
         disk
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        drop(self.guard.stdin.take());
-        let _ = self.guard.wait();
     }
 }
 

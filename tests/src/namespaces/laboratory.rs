@@ -1,5 +1,7 @@
 //! The laboratory: a switch, nodes on it, a client beside them, and faults.
 
+use super::freezer;
+use super::guard::Guard;
 use super::node::{Node, install_programs};
 use super::probe::Probe;
 use super::radio::Radio;
@@ -37,8 +39,10 @@ pub struct Laboratory {
     options: Options,
     switch: Keeper,
     client: Keeper,
-    power: SharedPower,
+    pub(super) power: SharedPower,
     _switchboard: Switchboard,
+    /// Removes the control groups of the nodes.
+    groups: Option<Guard>,
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -89,6 +93,9 @@ impl Laboratory {
                 (name.clone(), node)
             })
             .collect();
+        let runs: Vec<PathBuf> =
+            options.nodes.iter().map(|name| directory.join(name).join("run")).collect();
+        let groups = freezer::groups(&directory, &runs);
         let laboratory = Laboratory {
             directory,
             nodes,
@@ -97,6 +104,7 @@ impl Laboratory {
             client,
             power,
             _switchboard: switchboard,
+            groups,
         };
         for link in 0..laboratory.options.links {
             laboratory.plug(&laboratory.client, "client", link, 250);
@@ -350,52 +358,6 @@ impl Laboratory {
     pub fn client(&self, program: &str) -> Command {
         self.client.command(program)
     }
-
-    /// Freezes every process of a node, or thaws them, by the freezer of cgroup v2.
-    pub fn freeze(&self, name: &str, frozen: bool) {
-        let group = cgroup_mount().join(self.control_group(name));
-        if frozen {
-            std::fs::create_dir_all(&group).expect("a control group");
-            for pid in self.processes_of(name) {
-                // A process that has just ended needs no freezing.
-                let _ = std::fs::write(group.join("cgroup.procs"), pid.to_string());
-            }
-        }
-        std::fs::write(group.join("cgroup.freeze"), if frozen { "1" } else { "0" })
-            .expect("cgroup.freeze");
-        let want = if frozen { "frozen 1" } else { "frozen 0" };
-        let until = Instant::now() + Duration::from_secs(5);
-        while !std::fs::read_to_string(group.join("cgroup.events"))
-            .unwrap_or_default()
-            .contains(want)
-        {
-            assert!(Instant::now() < until, "{name} does not become {want}");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    fn is_frozen(&self, name: &str) -> bool {
-        let group = find_cgroup_mount().map(|mount| mount.join(self.control_group(name)));
-        let state = group.map(|group| std::fs::read_to_string(group.join("cgroup.events")));
-        state.is_some_and(|text| text.is_ok_and(|text| text.contains("frozen 1")))
-    }
-
-    /// Its name carries the laboratory's: two of them may have nodes of one name.
-    fn control_group(&self, name: &str) -> String {
-        control_group(&self.directory, name)
-    }
-
-    /// Every process in a node's PID namespace, by its number on the host.
-    fn processes_of(&self, name: &str) -> Vec<i32> {
-        let power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(keeper) = power.keepers.get(name) else { return Vec::new() };
-        let of = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-        let own = of(keeper.pid);
-        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .filter(|pid| own.is_some() && of(*pid) == own)
-            .collect()
-    }
 }
 
 impl Drop for Laboratory {
@@ -407,12 +369,8 @@ impl Drop for Laboratory {
             if let Some(mut daemon) = node.daemon.take() {
                 let _ = daemon.wait();
             }
-            let group = control_group(&self.directory, &node.name);
-            if let Some(mount) = find_cgroup_mount() {
-                let _ = std::fs::remove_dir(mount.join(group));
-                remove_calls(&mount, &node.disk.join("run"));
-            }
         }
+        drop(self.groups.take());
         if std::thread::panicking() {
             eprintln!("logs of the nodes are kept in {}", self.directory.display());
         } else {
@@ -425,35 +383,6 @@ fn ip(keeper: &Keeper, words: &str) {
     let done = keeper.on_network("ip").args(words.split_whitespace()).output().expect("ip");
     let error = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "ip {words}: {error}");
-}
-
-fn control_group(directory: &Path, name: &str) -> String {
-    let laboratory = directory.file_name().unwrap_or_default().to_string_lossy();
-    format!("{laboratory}-{name}")
-}
-
-/// The cgroups of the agent calls of a daemon that was killed, or whose services went on.
-fn remove_calls(mount: &Path, run: &Path) {
-    let digest = crm_core::digest::digest(run.as_os_str().as_encoded_bytes());
-    let prefix = format!("crm-{digest}.");
-    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-    for entry in std::fs::read_dir(mount.join(own)).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            // Nothing lives in it any more: every process of the node has ended.
-            let _ = std::fs::remove_dir(entry.path());
-        }
-    }
-}
-
-fn find_cgroup_mount() -> Option<PathBuf> {
-    let mounts = std::fs::read_to_string("/proc/mounts").ok()?;
-    let mount = mounts.lines().find(|line| line.split_whitespace().nth(2) == Some("cgroup2"))?;
-    mount.split_whitespace().nth(1).map(PathBuf::from)
-}
-
-fn cgroup_mount() -> PathBuf {
-    find_cgroup_mount().expect("cgroup v2 is mounted nowhere")
 }
 
 /// The product's program, built in the profile of this test.

@@ -5,6 +5,8 @@
 //! namespace is anonymous and ends with the process that keeps it.
 
 mod disk;
+mod freezer;
+mod guard;
 mod holding;
 mod laboratory;
 mod node;
