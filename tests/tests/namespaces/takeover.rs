@@ -13,6 +13,7 @@ fn a_killed_nodes_group_runs_on_the_other(names: &[&str]) {
     probe.wait_for("alpha", Instant::now(), Duration::from_secs(5));
     let killed = Instant::now();
     lab.power_off("alpha");
+    let dead = Instant::now();
     probe.wait_for("beta", killed, Duration::from_secs(20));
     let outage = probe.handover("alpha", "beta", killed).expect("answers before and after");
     say(format!("{} nodes: killed, nobody answered for {outage:?}", names.len()));
@@ -35,7 +36,7 @@ fn a_killed_nodes_group_runs_on_the_other(names: &[&str]) {
     assert_eq!(lab.place("web"), Some(("beta".to_owned(), true)));
     assert!(!lab.node("alpha").has_address(WEB));
     let gone = |answer: &&crm_tests::namespaces::Answer| {
-        answer.at > killed && answer.from.as_deref() == Some("alpha")
+        answer.at > dead && answer.from.as_deref() == Some("alpha")
     };
     assert_eq!(probe.answers().iter().find(gone), None, "a dead node answered");
 }
