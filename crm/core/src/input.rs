@@ -1,11 +1,12 @@
 //! Everything that can happen to a node. The shell makes these; the core has no other senses.
 
 use crate::id::{
-    Digest, FenceId, GroupId, Incarnation, LinkId, NodeId, OpId, RequestId, ResourceId, WriteId,
+    Digest, FenceId, GroupId, Incarnation, LinkId, NodeId, OpId, RequestId, ResourceId, ServiceId,
+    WriteId,
 };
 use crate::operation::OpResult;
 use crate::operator::Command;
-use crate::packet::Packet;
+use crate::packet::{Packet, RoleReport};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -21,6 +22,8 @@ pub enum Input {
     Finished { op: OpId, result: OpResult },
     /// The kernel or systemd says that something about this resource changed. A hint to look.
     Changed { group: GroupId, resource: ResourceId, what: String },
+    /// What a service with roles says of itself on this node.
+    RoleSeen { service: ServiceId, report: RoleReport },
     /// A fencing request ended.
     Fenced { request: FenceId, result: FenceResult },
     /// The address of `tiebreak` answered, or did not.

@@ -80,6 +80,8 @@ pub struct Node<R: Rules = Sound> {
     pub(crate) executor_touched: bool,
     pub(crate) wants_stale: bool,
     pub(crate) report: Report,
+    /// Roles that services hold here, as far as the shell has said.
+    pub(crate) roles: std::collections::BTreeMap<crate::id::ServiceId, crate::packet::RoleReport>,
     pub(crate) commands: Commands,
     pub(crate) silence: Silence,
     pub(crate) shutdown: Option<(Shutdown, Time)>,
@@ -147,6 +149,7 @@ impl<R: Rules> Node<R> {
             executor_touched: false,
             wants_stale: true,
             report: Report { number: 1, ..Report::default() },
+            roles: Default::default(),
             commands: Commands::default(),
             silence: Silence::default(),
             shutdown: None,
@@ -211,6 +214,7 @@ impl<R: Rules> Node<R> {
                 self.executor.handle(now, input);
                 self.executor_touched = true;
             }
+            Input::RoleSeen { service, report } => self.on_role(service, report),
             Input::Fenced { request, result } => self.on_fenced(request, result),
             Input::Pinged { answered } => self.on_pinged(answered),
             Input::Operator { request, command } => self.on_operator(request, command),

@@ -63,6 +63,8 @@ pub enum Rule {
     FeedNeedsLease,
     /// H17: the watchdog is fed until S after the lease, not until everything has stopped.
     FeedEnds,
+    /// I7: a group that follows a role starts only on a node that knows that it holds the role.
+    RoleIsFollowed,
     /// H24: a banned node is not granted the group.
     BanIsHeeded,
     /// I10/limits: the record's history is bounded.

@@ -3,12 +3,16 @@
 use crate::Output;
 use crate::event::Event;
 use crate::execute::{ExecuteOutput, Want};
-use crate::id::{GroupId, NodeId};
+use crate::id::{GroupId, NodeId, ServiceId};
+use crate::model::Group;
 use crate::node::Node;
-use crate::packet::{Message, Report};
+use crate::packet::{Message, Report, RoleReport};
 use crate::record::GrantState;
 use crate::rules::{Rule, Rules};
 use std::collections::BTreeMap;
+
+/// Services whose roles are remembered, at most.
+const ROLES_MAX: usize = 256;
 
 impl<R: Rules> Node<R> {
     /// Brings the executor up to date and carries its wishes out.
@@ -49,6 +53,30 @@ impl<R: Rules> Node<R> {
         }
     }
 
+    /// A service tells which role it holds here, perhaps before the configuration that names it.
+    pub(crate) fn on_role(&mut self, service: ServiceId, report: RoleReport) {
+        if self.roles.len() >= ROLES_MAX && !self.roles.contains_key(&service) {
+            return;
+        }
+        self.roles.insert(service, report);
+        self.wants_stale = true;
+        self.executor_touched = true;
+    }
+
+    fn configured_roles(&self) -> BTreeMap<ServiceId, RoleReport> {
+        let Some(cluster) = &self.config else { return BTreeMap::new() };
+        let roles = self.roles.iter().filter(|(service, _)| cluster.service(service).is_some());
+        roles.map(|(service, report)| (service.clone(), report.clone())).collect()
+    }
+
+    /// I7: a grant may be older than what this node knows of itself. Unknown is never a role.
+    fn holds_followed_role(&self, group: &Group) -> bool {
+        let Some(follow) = &group.follow else { return true };
+        let held = self.roles.get(&follow.service).and_then(|report| report.role.as_ref());
+        let fits = |role: &String| *role == follow.role || Some(role) == follow.otherwise.as_ref();
+        held.is_some_and(fits) || !R::holds(Rule::RoleIsFollowed)
+    }
+
     fn tell_executor(&mut self) {
         let now = self.now;
         let Some(obeyed) = self.obeyed.clone() else {
@@ -79,7 +107,7 @@ impl<R: Rules> Node<R> {
                 && record.bans.get(&group.id).is_some_and(|nodes| nodes.contains_key(&self.id));
             let want = match record.grants.get(&group.id) {
                 Some(grant) if grant.owner == self.id && grant.state == GrantState::Held => {
-                    if may_start && !banned {
+                    if may_start && !banned && self.holds_followed_role(group) {
                         Want::Run
                     } else if lapsed {
                         Want::Stop
@@ -144,7 +172,7 @@ impl<R: Rules> Node<R> {
             obeyed: self.obeyed.as_ref().map(|o| o.record.stamp).unwrap_or_default(),
             number: self.report.number,
             groups: self.executor.reports(),
-            services: BTreeMap::new(),
+            services: self.configured_roles(),
             armed: self.armed_times(),
             leaving: matches!(self.shutdown, Some((crate::Shutdown::Leave, _))),
             eligible: self.executor.eligibility(),

@@ -368,5 +368,14 @@ pub fn all() -> Vec<Broken> {
             2000,
             &["a_minority_fences_nobody"],
         ),
+        row(
+            "role-not-followed",
+            RoleIsFollowed,
+            "pair-roles",
+            None,
+            700,
+            3000,
+            &["an_address_starts_only_where_its_role_is"],
+        ),
     ]
 }

@@ -80,6 +80,7 @@ impl<R: Rules> World<R> {
                     None => {}
                 }
             }
+            Happening::RolesTurn => self.roles_turn(),
             Happening::PowerOn { seat } => self.boot(seat),
             Happening::DaemonStarts { seat, boot } => {
                 if self.machines[seat].boot == boot {

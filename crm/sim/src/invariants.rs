@@ -236,6 +236,25 @@ pub(crate) fn one_coordinator_per_epoch<R: Rules>(
     }
 }
 
+/// I7: a group that follows a role starts only where the daemon knows that the role is held.
+pub(crate) fn an_address_starts_only_where_its_role_is<R: Rules>(
+    world: &mut World<R>,
+    seat: Seat,
+    operation: &Operation,
+) {
+    let spec = world.cluster.group(&operation.group);
+    let Some(follow) = spec.and_then(|group| group.follow.clone()) else { return };
+    let told = world.told_role(seat);
+    let fits = |role: &str| role == follow.role || Some(role) == follow.otherwise.as_deref();
+    if !told.is_some_and(fits) {
+        let detail = format!(
+            "{} starts {}, which follows {} {}, and holds the role {told:?}",
+            world.machines[seat].id, operation.group, follow.service, follow.role
+        );
+        world.blame("an_address_starts_only_where_its_role_is", detail);
+    }
+}
+
 /// H30: who is cut off from a majority of three or more does not end the healthy side's machines.
 pub(crate) fn a_minority_fences_nobody<R: Rules>(world: &mut World<R>, by: Seat, target: Seat) {
     let all = world.machines.len();

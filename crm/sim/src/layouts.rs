@@ -15,6 +15,8 @@ pub struct Layout {
     pub watchdog: bool,
     pub device: bool,
     pub groups: &'static [Shape],
+    /// It has a service with roles that somebody else manages.
+    pub roles: bool,
     /// One machine may be lost for good, and every group still runs within bounds.
     pub survives_one: bool,
 }
@@ -75,6 +77,21 @@ const MAIL: Shape = Shape {
     ties: &["starts_after: [archive, reports]", "priority: 5"],
 };
 
+const RW: Shape = Shape {
+    name: "rw",
+    prefer: &[],
+    resources: &["vip"],
+    stateless: true,
+    ties: &["follow: pg primary"],
+};
+const RO: Shape = Shape {
+    name: "ro",
+    prefer: &[],
+    resources: &["address"],
+    stateless: true,
+    ties: &["follow: pg standby", "otherwise: primary"],
+};
+
 /// Every layout that `crm-sim` runs when none is named.
 pub const LAYOUTS: &[Layout] = &[
     Layout {
@@ -85,6 +102,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: false,
         groups: &[DB],
+        roles: false,
         survives_one: false,
     },
     Layout {
@@ -95,6 +113,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: true,
         groups: &[DB],
+        roles: false,
         survives_one: true,
     },
     Layout {
@@ -105,6 +124,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: true,
         groups: &[DB, FILES],
+        roles: false,
         survives_one: true,
     },
     Layout {
@@ -115,6 +135,18 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: false,
         groups: &[WEB],
+        roles: false,
+        survives_one: true,
+    },
+    Layout {
+        name: "pair-roles",
+        about: "two machines, fencing devices, two addresses that follow the roles of a service",
+        nodes: &["alpha", "beta"],
+        witness: false,
+        watchdog: false,
+        device: true,
+        groups: &[RW, RO],
+        roles: true,
         survives_one: true,
     },
     Layout {
@@ -125,6 +157,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: true,
         groups: &[DB, FILES],
+        roles: false,
         survives_one: true,
     },
     Layout {
@@ -135,6 +168,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: true,
         groups: &[DB, REPORTS, ARCHIVE, MAIL],
+        roles: false,
         survives_one: true,
     },
     Layout {
@@ -145,6 +179,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: false,
         groups: &[DB, FILES],
+        roles: false,
         survives_one: false,
     },
     Layout {
@@ -155,6 +190,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: true,
         groups: &[DB, FILES, WEB],
+        roles: false,
         survives_one: true,
     },
     Layout {
@@ -165,6 +201,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: true,
         groups: &[DB],
+        roles: false,
         survives_one: true,
     },
     Layout {
@@ -175,6 +212,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: true,
         device: false,
         groups: &[DB, FILES],
+        roles: false,
         survives_one: true,
     },
     Layout {
@@ -185,6 +223,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: true,
         device: false,
         groups: &[DB],
+        roles: false,
         survives_one: true,
     },
     Layout {
@@ -195,6 +234,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: true,
         device: false,
         groups: &[DB, FILES, WEB],
+        roles: false,
         survives_one: true,
     },
 ];
@@ -247,6 +287,9 @@ impl Layout {
             text.push_str("fencing_delay: 12s\n");
         } else {
             text.push_str("fencing: none\n");
+        }
+        if self.roles {
+            text.push_str("services:\n  pg: {agent: ocf:rehearsal:pg, kind: observed}\n");
         }
         text.push_str("groups:\n");
         for group in self.groups {

@@ -24,6 +24,7 @@ pub mod plan;
 pub mod queue;
 pub mod random;
 pub mod report;
+pub mod roles;
 pub mod run;
 pub mod scenario;
 pub mod shrink;

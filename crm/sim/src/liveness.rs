@@ -208,6 +208,8 @@ impl<R: Rules> World<R> {
                 .filter(|seat| self.machines[*seat].agents.holds_group(&group.id))
                 .collect();
             let runs = holders.len() == 1 && self.runs_whole(holders[0], group);
+            // I7: an address is where its role is.
+            let runs = runs && self.role_fits(group, holders[0]);
             (!runs).then(|| format!("group {} does not run: {}", group.id, self.scene(&group.id)))
         })
     }

@@ -4,7 +4,7 @@ use crate::faults::Kind;
 use crate::ghost::{Belief, Seen};
 use crate::invariants::{
     a_commit_is_decisive, a_committed_change_is_in_every_later_committed_record,
-    an_acknowledged_change_stays, epochs_never_go_back,
+    an_acknowledged_change_stays, an_address_starts_only_where_its_role_is, epochs_never_go_back,
     nothing_starts_without_a_committed_grant_of_this_incarnation, one_coordinator_per_epoch,
     resources_start_in_order_and_stop_in_reverse,
 };
@@ -209,6 +209,7 @@ pub(crate) fn call<R: Rules>(world: &mut World<R>, seat: Seat, operation: &Opera
         Action::Start => {
             resources_start_in_order_and_stop_in_reverse(world, seat, operation, true);
             nothing_starts_without_a_committed_grant_of_this_incarnation(world, seat, operation);
+            an_address_starts_only_where_its_role_is(world, seat, operation);
             let starts = world.ghost.starts.entry(key.0.clone()).or_default();
             starts.push(world.now);
         }

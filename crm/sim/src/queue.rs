@@ -117,6 +117,8 @@ pub enum Happening {
     TidiesUp,
     /// A step of the phases after healing.
     Phase,
+    /// Whoever manages the roles looks and decides.
+    RolesTurn,
     /// A regular look at sizes.
     Weighs,
 }

@@ -15,6 +15,7 @@ use crate::operator::Operator;
 use crate::plan::{Begin, Plan, Profile};
 use crate::queue::{Happening, Queue, Seat};
 use crate::random::Random;
+use crate::roles::Roles;
 use crate::trace::Trace;
 use crm_core::id::{GroupId, Incarnation, Stamp, StoreId};
 use crm_core::model::Cluster;
@@ -42,6 +43,7 @@ pub struct World<R: Rules> {
     /// The key file that the cluster began with.
     pub key_text: String,
     pub pings_fail: bool,
+    pub roles: Roles,
     /// After this nothing goes wrong any more.
     pub healed: bool,
     /// Faults of the kind `When` that wait for their moment, with how many to let pass.
@@ -125,6 +127,7 @@ impl<R: Rules> World<R> {
             keys,
             key_text,
             pings_fail: false,
+            roles: Roles::default(),
             healed: false,
             armed: BTreeMap::new(),
             random: Streams {
@@ -157,6 +160,9 @@ impl<R: Rules> World<R> {
         }
         self.queue.push(self.plan.heals, Happening::Heals);
         self.queue.push(30 * SECOND, Happening::Weighs);
+        if self.plan.layout.roles {
+            self.queue.push(SECOND, Happening::RolesTurn);
+        }
     }
 
     /// Lets the next thing happen. False when nothing is left, or a promise is broken.

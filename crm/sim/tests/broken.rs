@@ -52,5 +52,6 @@ caught! {
     r13_lease_from_receipt "lease-from-receipt"
     h8_lease_without_record "lease-without-record"
     h9_wait_from_silence "wait-from-silence"
+    i7_role_not_followed "role-not-followed"
     h30_fences_alone "fences-alone"
 }
