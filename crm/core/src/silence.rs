@@ -18,10 +18,18 @@ pub(crate) struct Silence {
     taken: BTreeMap<GroupId, NodeId>,
     /// Groups dropped here because another node says that it took them.
     yielded: BTreeMap<GroupId, NodeId>,
-    /// After an own stall, groups that others may have taken are down until this moment.
-    doubted_until: Option<Time>,
+    /// After an own stall, groups that others may have taken are down until somebody who has heard
+    /// this node since says that they are not.
+    doubt: Option<Doubt>,
     /// The tie-break address was asked during this silence: when, and whether it answered.
     pinged: Option<(Time, bool)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    since: Time,
+    /// Nobody says anything: it ends.
+    until: Time,
 }
 
 impl Silence {
@@ -51,7 +59,7 @@ impl<R: Rules> Node<R> {
         if self.silence.taken.contains_key(&group.id) {
             return Some(true);
         }
-        let doubted = self.silence.doubted_until.is_some_and(|until| self.now < until);
+        let doubted = self.silence.doubt.is_some_and(|doubt| self.now < doubt.until);
         (doubted && cluster.nodes.len() > 1).then_some(false)
     }
 
@@ -63,15 +71,13 @@ impl<R: Rules> Node<R> {
         if cluster.fencing != Fencing::None {
             return;
         }
-        if let Some(until) = self.silence.doubted_until
-            && self.now >= until
-        {
-            self.silence.doubted_until = None;
+        if self.silence.doubt.is_some_and(|doubt| self.now >= doubt.until) {
+            self.silence.doubt = None;
             self.wants_stale = true;
         }
         // Where a majority may live elsewhere, it decides; only the last one heard takes.
         let alone = self.peers.values().all(|peer| !peer.alive);
-        let doubted = self.silence.doubted_until.is_some();
+        let doubted = self.silence.doubt.is_some();
         let record = &obeyed.record;
         let pair =
             cluster.nodes.len() == 2 && record.voters.len().max(record.old_voters.len()) <= 2;
@@ -146,7 +152,7 @@ impl<R: Rules> Node<R> {
     /// A node that did not run may have lost such groups: it drops them until it has listened.
     pub(crate) fn silence_after_stall(&mut self, now: Time, gap: Span) {
         if gap + self.timing.keepalive * 2 >= self.timing.deadtime {
-            self.silence.doubted_until = Some(now + self.timing.deadtime);
+            self.silence.doubt = Some(Doubt { since: now, until: now + self.timing.deadtime });
         }
     }
 
@@ -171,8 +177,21 @@ impl<R: Rules> Node<R> {
             self.silence.yielded.retain(|group, to| to != from || beat.taken.contains(group));
             self.wants_stale |= before != self.silence.yielded.len();
         }
-        // It is heard and has not taken anything of mine: the doubt after a stall is over.
-        if beat.taken.is_empty() && self.silence.doubted_until.take().is_some() {
+        // What was sent before its sender heard this node again says nothing of what came since. Of
+        // two nodes the other one takes; of more, those with a quorum do, by a record.
+        let mine = obeyed.record.stamp;
+        let fresh = self
+            .silence
+            .doubt
+            .is_some_and(|doubt| beat.heard.is_some_and(|(sent, _)| sent >= doubt.since));
+        let nothing_newer = beat.epoch <= self.durable.epoch && beat.stamp <= mine;
+        let decides = obeyed.cluster.nodes.len() == 2
+            || beat
+                .leading
+                .as_ref()
+                .is_some_and(|leading| leading.lease_holds && leading.committed == Some(mine));
+        if fresh && nothing_newer && decides && beat.taken.is_empty() {
+            self.silence.doubt = None;
             self.wants_stale = true;
         }
         for group in lost {

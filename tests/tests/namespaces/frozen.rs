@@ -92,6 +92,11 @@ fn h36_of_two_a_thawed_node_stops_answering_for_what_silence_gave_away() {
     a_thawed_node_stops_answering(TWO);
 }
 
+#[test]
+fn h36_of_three_a_thawed_node_stops_answering_for_what_silence_gave_away() {
+    a_thawed_node_stops_answering(THREE);
+}
+
 fn with_a_device_nothing_is_left_to_thaw(names: &[&str]) {
     let mut lab = Laboratory::new(Options::new(names, 1));
     let config = with_device(&lab, &web_group("web", &names.join(", "), WEB, 80));
