@@ -1,8 +1,8 @@
 //! Elections: asking first (R1), voting (R2), standing (R4), being elected (R5), the tie (R6).
 
-use crate::Output;
+mod tie;
+
 use crate::coordinator::Coordinator;
-use crate::event::Event;
 use crate::id::{Epoch, NodeId, StoreId};
 use crate::model::WITNESS;
 use crate::node::Node;
@@ -91,14 +91,6 @@ impl<R: Rules> Node<R> {
         let Some(record) = self.record() else { return Vec::new() };
         let all: BTreeSet<&NodeId> = record.voters.keys().chain(record.old_voters.keys()).collect();
         all.into_iter().filter(|voter| **voter != self.id).cloned().collect()
-    }
-
-    /// R6/R16: whether this incarnation may decide a tie at all.
-    pub(crate) fn tie_authority(&self) -> bool {
-        let alone = self
-            .record()
-            .is_some_and(|record| record.voters.len() == 1 && record.voters.contains_key(&self.id));
-        self.joined || alone || !R::holds(Rule::TieNeedsAuthority)
     }
 
     /// Nodes that a device or the operator proved dead in this epoch.
@@ -203,99 +195,8 @@ impl<R: Rules> Node<R> {
         }
     }
 
-    /// H30 (i): whether this node may shoot `missing` to win: it has authority, every one of them
-    /// is silent, and has a device. R15: a cluster stopped by its operator is not woken by a tie.
-    fn tie_is_possible(&self, missing: &BTreeSet<NodeId>) -> bool {
-        let (Some(cluster), Some(record)) = (&self.config, self.record()) else { return false };
-        let silent = |node: &NodeId| {
-            self.peers.get(node).is_some_and(|peer| {
-                !peer.alive && (peer.heard.is_some() || self.listened_long_enough())
-            })
-        };
-        !missing.is_empty()
-            && self.tie_authority()
-            && !record.intents.cluster_stopped
-            && record.intents.maintenance.is_none()
-            && missing.iter().all(|node| silent(node) && cluster.has_device(node))
-    }
-
-    /// R20: the operator's word covers every missing voter, and none of them is heard.
-    fn operator_says_dead(&self, missing: &BTreeSet<NodeId>) -> bool {
-        let word = self.commands.word.as_ref().filter(|word| self.now < word.until);
-        let word = word.map(|word| &word.node);
-        !missing.is_empty()
-            && missing.iter().all(|node| {
-                Some(node) == word && self.peers.get(node).is_some_and(|peer| !peer.alive)
-            })
-    }
-
     pub(crate) fn listened_long_enough(&self) -> bool {
         self.now.since(self.started) >= self.timing.deadtime
-    }
-
-    /// How long this node waits in a tie before it shoots: the side that hosts less, by the
-    /// record and never by volatile state, lets the other go first.
-    pub(crate) fn tie_delay(&self, missing: &BTreeSet<NodeId>) -> Span {
-        let (Some(cluster), Some(record)) = (&self.config, self.record()) else {
-            return Span::ZERO;
-        };
-        let crate::model::Fencing::Devices { delay, .. } = &cluster.fencing else {
-            return Span::ZERO;
-        };
-        let mine = record.hosted_by(&self.id);
-        let waits = missing.iter().any(|other| {
-            let theirs = record.hosted_by(other);
-            theirs > mine || (theirs == mine && self.id > *other)
-        });
-        if waits { *delay } else { Span::ZERO }
-    }
-
-    fn prepare_tie(&mut self, missing: &BTreeSet<NodeId>) {
-        let delay = self.tie_delay(missing);
-        let address = self.config.as_ref().and_then(|cluster| cluster.tiebreak_ping.clone());
-        let now = self.now;
-        let Role::Asking(asking) = &mut self.role else { return };
-        let epoch = asking.epoch;
-        let first = asking.shoot_at.is_none();
-        let shoot_at = *asking.shoot_at.get_or_insert(now + delay);
-        asking.until = asking.until.max(shoot_at + Span::millis(1));
-        if first && delay > Span::ZERO {
-            let names = list(missing);
-            self.event(Event::info(
-                "tie-waits",
-                format!(
-                    "{names} hosts more than this node, so this node waits {delay} before it fences"
-                ),
-            ));
-        }
-        if now < shoot_at {
-            return;
-        }
-        // The last look before the shot: who is heard has been checked just now.
-        let Role::Asking(asking) = &mut self.role else { return };
-        match (address, asking.pinged) {
-            (Some(address), None) => {
-                asking.pinged = Some(false);
-                asking.until = now + self.timing.deadtime;
-                self.push(Output::Ping { address });
-            }
-            (Some(_), Some(false)) if now >= asking.until => {
-                self.role = Role::Follower;
-                self.back_off();
-            }
-            (Some(_), Some(false)) => {}
-            _ => self.stand(epoch),
-        }
-    }
-
-    pub(crate) fn on_pinged(&mut self, answered: bool) {
-        self.on_silence_pinged(answered);
-        if let Role::Asking(asking) = &mut self.role
-            && asking.pinged == Some(false)
-            && answered
-        {
-            asking.pinged = Some(true);
-        }
     }
 
     /// R4: a new epoch and the vote for oneself, durable before any request or fence.

@@ -1,0 +1,83 @@
+//! A new configuration: what it may change while things run.
+
+use super::carry_out::refused;
+use crate::id::{GroupId, ResourceId};
+use crate::model::{Cluster, Resource};
+use crate::node::Node;
+use crate::operator::Outcome;
+use crate::record::{ConfigText, Record};
+use crate::rules::Rules;
+
+impl<R: Rules> Node<R> {
+    pub(super) fn apply(
+        &self,
+        next: &mut Record,
+        cluster: &Cluster,
+        text: &str,
+        base: Option<crate::id::Digest>,
+    ) -> Result<String, Outcome> {
+        let new = ConfigText::new(text);
+        // Before the base is looked at: a command whose coordinator died is asked again, and may have
+        // been carried out.
+        if new.digest == next.config.digest {
+            return Ok("this configuration is in force".to_owned());
+        }
+        if base.is_some_and(|base| base != next.config.digest) {
+            return Err(refused(
+                "the configuration in force is not the one this was edited from".to_owned(),
+                "compare with `crm config` and apply again",
+            ));
+        }
+        let parsed =
+            (self.parse)(text).map_err(|reason| refused(reason, "see `crm check FILE`"))?;
+        if parsed.name != cluster.name {
+            return Err(refused(
+                format!("this file is for cluster {}, not {}", parsed.name, cluster.name),
+                "a cluster keeps its name",
+            ));
+        }
+        if parsed.node(&self.id).is_none() {
+            return Err(refused(
+                format!("node {} coordinates and is not in this configuration", self.id),
+                "stop crmd there first, then apply from another node",
+            ));
+        }
+        for node in cluster.nodes.iter().filter(|node| parsed.node(&node.id).is_none()) {
+            let id = &node.id;
+            if next.grants.values().any(|grant| grant.owner == *id) {
+                return Err(refused(
+                    format!("node {id} still owns groups and cannot be removed"),
+                    &format!("`crm standby {id}` moves them away"),
+                ));
+            }
+        }
+        if let Some((resource, from, to)) = moved_resource(cluster, &parsed, next) {
+            return Err(refused(
+                format!(
+                    "resource {resource} would move from group {from} to group {to} while {from} may run"
+                ),
+                &format!("`crm stop {from}`, apply, then `crm start {from}`"),
+            ));
+        }
+        next.config = new;
+        Ok("the configuration is in force".to_owned())
+    }
+}
+
+/// A resource that leaves a group with an owner and turns up in another one: two nodes could run it.
+fn moved_resource(
+    before: &Cluster,
+    after: &Cluster,
+    record: &Record,
+) -> Option<(ResourceId, GroupId, GroupId)> {
+    let owned = before.groups.iter().filter(|group| record.grants.contains_key(&group.id));
+    owned.filter_map(|old| Some((old, after.group(&old.id)?))).find_map(|(old, new)| {
+        let left = |r: &&Resource| !new.resources.iter().any(|other| other.is_same_thing(r));
+        old.resources.iter().filter(left).find_map(|resource| {
+            let mut others = after.groups.iter().filter(|group| group.id != old.id);
+            others
+                .find(|group| group.resources.iter().any(|other| other.is_same_thing(resource)))
+                .map(|group| (resource.id.clone(), old.id.clone(), group.id.clone()))
+        })
+    })
+}
