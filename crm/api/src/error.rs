@@ -41,7 +41,7 @@ impl From<&Outcome> for Exit {
 pub enum ApiError {
     /// Nobody listens.
     #[error(
-        "no daemon answers at {path}: {source}\nhint: is it running? `systemctl status crm`; \
+        "no daemon answers at {path}: {source}\nhint: is it running? `systemctl status crmd`; \
          another socket is named by --socket or CRM_SOCKET"
     )]
     NoDaemon { path: PathBuf, source: io::Error },

@@ -3,6 +3,9 @@
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
 
+/// Apart from a command's own options, which are what one looks for in its help.
+const PLACES: &str = "Where this node keeps its things";
+
 /// Keeps services running on a few machines.
 #[derive(Debug, Parser)]
 #[command(name = "crm", version, about, disable_help_subcommand = true)]
@@ -23,7 +26,8 @@ pub(crate) struct Place {
         env = "CRM_CONFIG_DIR",
         default_value = "/etc/crm",
         value_name = "DIR",
-        hide_env = true
+        hide_env = true,
+        help_heading = PLACES
     )]
     pub(crate) config_dir: PathBuf,
     /// Directory of the store
@@ -33,7 +37,8 @@ pub(crate) struct Place {
         env = "CRM_STATE",
         default_value = "/var/lib/crm",
         value_name = "DIR",
-        hide_env = true
+        hide_env = true,
+        help_heading = PLACES
     )]
     pub(crate) state: PathBuf,
     /// Directory of the control socket
@@ -43,11 +48,19 @@ pub(crate) struct Place {
         env = "CRM_RUN",
         default_value = "/run/crm",
         value_name = "DIR",
-        hide_env = true
+        hide_env = true,
+        help_heading = PLACES
     )]
     pub(crate) run: PathBuf,
     /// The control socket [default: crm.sock in the run directory]
-    #[arg(long, global = true, env = "CRM_SOCKET", value_name = "PATH", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "CRM_SOCKET",
+        value_name = "PATH",
+        hide_env = true,
+        help_heading = PLACES
+    )]
     pub(crate) socket: Option<PathBuf>,
 }
 
@@ -192,7 +205,7 @@ pub(crate) struct Waiting {
     /// Return as soon as the change is committed, without waiting until it is carried out
     #[arg(long)]
     pub(crate) no_wait: bool,
-    /// How long to wait, in seconds
+    /// How long to wait, in seconds; afterwards the change goes on all the same
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(crate) timeout: u64,
     /// Do not ask
@@ -206,6 +219,7 @@ pub(crate) enum Change {
     Start {
         #[arg(required_unless_present = "all")]
         group: Option<String>,
+        /// The whole cluster
         #[arg(long, conflicts_with = "group")]
         all: bool,
         #[command(flatten)]
@@ -215,6 +229,7 @@ pub(crate) enum Change {
     Stop {
         #[arg(required_unless_present = "all")]
         group: Option<String>,
+        /// The whole cluster
         #[arg(long, conflicts_with = "group")]
         all: bool,
         #[command(flatten)]
@@ -239,13 +254,13 @@ pub(crate) enum Change {
         #[command(flatten)]
         waiting: Waiting,
     },
-    /// End a standby
+    /// End a standby, so that groups may run on that node again
     Online {
         node: String,
         #[command(flatten)]
         waiting: Waiting,
     },
-    /// Hands off: start, stop, move and fence nothing
+    /// Hands off while `on`: nothing is started, stopped, moved or fenced
     Maintenance {
         // Not `state`: that is the name of the option for the store.
         #[arg(value_parser = ["on", "off"])]
@@ -256,7 +271,9 @@ pub(crate) enum Change {
     },
     /// Forget failures, so that a group is tried again; a migrate of the group named no longer holds
     Clear {
+        /// Only of this group [default: of all]
         group: Option<String>,
+        /// Only those on this node
         #[arg(long, value_name = "NODE")]
         node: Option<String>,
     },
@@ -298,10 +315,10 @@ pub(crate) enum AgentsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Run the conformance tests against an agent, for real
+    /// Run the conformance tests against an agent, for real: start and stop what the parameters say
     Test {
         agent: String,
-        /// NAME=VALUE
+        /// NAME=VALUE of a resource that this machine can start and stop, such as address=192.0.2.7/24
         params: Vec<String>,
         #[arg(long)]
         json: bool,

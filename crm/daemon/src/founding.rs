@@ -57,7 +57,8 @@ pub fn note_contact(state: &Path, contact: &str) -> Result<(), String> {
     make_directory(state)?;
     if Store::new(state).load()?.is_some_and(|stored| stored.record.is_some()) {
         return Err(format!(
-            "{} is there already: this node belongs to a cluster\nhint: `crm remove` takes it out",
+            "{} is there already: this node belongs to a cluster\nhint: to join another one, drop it from \
+             cluster.yaml on a node that stays and `crm apply` there; then stop crmd here and move that file away",
             Store::new(state).file().display()
         ));
     }

@@ -125,7 +125,7 @@ fn lock(state: &Path) -> Result<Flock<File>, String> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
         format!(
             "{} is held by another daemon ({error})\nhint: one daemon a node; `systemctl status \
-             crm` shows it",
+             crmd` shows it",
             path.display()
         )
     })

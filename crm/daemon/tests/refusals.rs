@@ -34,7 +34,7 @@ fn h22_a_damaged_store_is_refused_with_its_path_and_the_way_out() {
     fs::write(&state, bytes).expect("write");
     let (code, text) = machine.refused();
     assert_eq!(code, Some(1));
-    assert!(text.contains("state/state") && text.contains("crm remove"), "{text}");
+    assert!(text.contains("state/state") && text.contains("crm join"), "{text}");
 }
 
 #[test]

@@ -19,7 +19,7 @@ impl fmt::Display for KeyId {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFileProblem {
     /// A method of Heartbeat's that is no longer used for packets.
-    #[error("expected method `aead`, found `{}`, which is {} and is only understood by the importer", .0.name(), .0.judgement())]
+    #[error("expected method `aead`, found `{}`, which is {} and is not taken over from Heartbeat", .0.name(), .0.judgement())]
     OldMethod(Method),
     /// `auth` and the number run together, or it is not a number from 1 to 255.
     #[error("expected `auth N` with a space and a number from 1 to 255, found `{0}`")]
@@ -90,14 +90,13 @@ impl KeyFileProblem {
     pub fn hint(&self) -> &'static str {
         match self {
             KeyFileProblem::OldMethod(_) => {
-                "make a new key with `crm keygen` and copy the file to every node; \
-                 old keys can only be imported, which replaces them"
+                "move the file away, make a new key with `crm keygen` and copy that file to every node"
             }
             KeyFileProblem::AuthForm(_) | KeyFileProblem::AuthTwice(_) => {
                 "write one line such as `auth 1`"
             }
             KeyFileProblem::SendingKeyMissing { .. } | KeyFileProblem::NoAuth => {
-                "name a key that every node already has, or run `crm keygen --rotate`"
+                "name a key that every node already has, or copy the file again from another node"
             }
             KeyFileProblem::KeyTwice { .. } | KeyFileProblem::SameKey { .. } => {
                 "remove one of the two lines"

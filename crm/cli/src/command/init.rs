@@ -41,7 +41,7 @@ pub(crate) fn run(place: &Place, args: Init, output: &mut Output) -> Result<Exit
     for budget in crm_config::budget(&cluster) {
         output.line(format!("  {budget}"))?;
     }
-    output.line("next: `systemctl enable --now crmd` here; on each other node copy the key file and run `crm join` with this node's address")?;
+    output.line("next: `systemctl enable --now crmd` here; name the other nodes in the configuration and `crm apply`; on each of them copy the key file, run `crm join` with this node's address and start crmd")?;
     Ok(Exit::Done)
 }
 

@@ -47,8 +47,8 @@ impl Store {
         let refused = |problem: String| {
             format!(
                 "{path} {problem}\nhint: this node has forgotten how it voted, so it must not vote \
-                 as the one it was. Move {path} away, take the node out of the cluster on another \
-                 node with `crm remove`, then `crm join` here; it comes back as a new voter",
+                 as the one it was. Move {path} away, `crm join` with the address of another node, \
+                 start crmd; it comes back as a new voter",
                 path = path.display()
             )
         };
