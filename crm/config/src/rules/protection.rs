@@ -5,7 +5,7 @@ use crate::budget::{Protection, candidates, device_time, keeps_quorum, protectio
 use crm_core::model::{Fencing, Group};
 use crm_core::time::Span;
 
-const CURES: &str = "cures: a fencing device for each node; or a witness and a watchdog on every node; \
+const CURES: &str = "cures: a fencing device for each node; or three nodes that vote, with a watchdog each; \
      or `unsafe_failover: true` on this group, if two nodes with its data are the lesser evil";
 
 impl Rulebook<'_> {
