@@ -207,7 +207,11 @@ impl Agents {
                 State::Partial | State::Starting | State::Stopping => OpOutcome::Failed { code: 1 },
             };
         }
-        Some((child, OpResult::of(outcome)))
+        let mut result = OpResult::of(outcome);
+        // Model disks have no replicas: whoever answers could serve the data. Read only where a
+        // resource is observed everywhere.
+        result.attributes.insert("eligible".to_owned(), "yes".to_owned());
+        Some((child, result))
     }
 
     /// A resource dies of itself. False if it did not run.

@@ -15,6 +15,8 @@ pub struct Layout {
     pub watchdog: bool,
     pub device: bool,
     pub groups: &'static [Shape],
+    /// The configuration is this file, not one drawn up from the fields here.
+    pub file: Option<&'static str>,
     /// It has a service with roles that somebody else manages.
     pub roles: bool,
     /// One machine may be lost for good, and every group still runs within bounds.
@@ -92,6 +94,11 @@ const RO: Shape = Shape {
     ties: &["follow: pg standby", "otherwise: primary"],
 };
 
+/// A group that the layout's file describes.
+const fn named(name: &'static str) -> Shape {
+    Shape { name, prefer: &[], resources: &[], stateless: false, ties: &[] }
+}
+
 /// Every layout that `crm-sim` runs when none is named.
 pub const LAYOUTS: &[Layout] = &[
     Layout {
@@ -102,6 +109,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: false,
         groups: &[DB],
+        file: None,
         roles: false,
         survives_one: false,
     },
@@ -113,6 +121,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: true,
         groups: &[DB],
+        file: None,
         roles: false,
         survives_one: true,
     },
@@ -124,6 +133,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: true,
         groups: &[DB, FILES],
+        file: None,
         roles: false,
         survives_one: true,
     },
@@ -135,6 +145,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: false,
         groups: &[WEB],
+        file: None,
         roles: false,
         survives_one: true,
     },
@@ -146,7 +157,20 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: true,
         groups: &[RW, RO],
+        file: None,
         roles: true,
+        survives_one: true,
+    },
+    Layout {
+        name: "example",
+        about: "cluster.yaml.example: both back each other up, devices, watchdogs and a witness",
+        nodes: &["alpha", "beta"],
+        witness: true,
+        watchdog: true,
+        device: true,
+        groups: &[named("db1"), named("db2"), named("web")],
+        file: Some(include_str!("../../../cluster.yaml.example")),
+        roles: false,
         survives_one: true,
     },
     Layout {
@@ -157,6 +181,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: true,
         groups: &[DB, FILES],
+        file: None,
         roles: false,
         survives_one: true,
     },
@@ -168,6 +193,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: true,
         groups: &[DB, REPORTS, ARCHIVE, MAIL],
+        file: None,
         roles: false,
         survives_one: true,
     },
@@ -179,6 +205,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: false,
         groups: &[DB, FILES],
+        file: None,
         roles: false,
         survives_one: false,
     },
@@ -190,6 +217,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: true,
         groups: &[DB, FILES, WEB],
+        file: None,
         roles: false,
         survives_one: true,
     },
@@ -201,6 +229,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: false,
         device: true,
         groups: &[DB],
+        file: None,
         roles: false,
         survives_one: true,
     },
@@ -212,6 +241,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: true,
         device: false,
         groups: &[DB, FILES],
+        file: None,
         roles: false,
         survives_one: true,
     },
@@ -223,6 +253,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: true,
         device: false,
         groups: &[DB],
+        file: None,
         roles: false,
         survives_one: true,
     },
@@ -234,6 +265,7 @@ pub const LAYOUTS: &[Layout] = &[
         watchdog: true,
         device: false,
         groups: &[DB, FILES, WEB],
+        file: None,
         roles: false,
         survives_one: true,
     },
@@ -262,6 +294,9 @@ impl Layout {
     /// The same configuration, edited harmlessly: what an operator applies.
     #[must_use]
     pub fn text_of_revision(&self, revision: u64) -> String {
+        if let Some(file) = self.file {
+            return format!("{file}\n# Revision {revision}.\n");
+        }
         let mut text = format!("cluster: {NAME}\nnodes:\n");
         for (seat, node) in self.nodes.iter().enumerate() {
             let watchdog = if self.watchdog { ", watchdog: /dev/watchdog" } else { "" };

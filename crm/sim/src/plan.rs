@@ -131,7 +131,7 @@ impl Plan {
         }
         let begin = match random.below(8) {
             0 => Begin::Joined,
-            1 | 2 if layout.nodes.len() > 1 && !layout.roles => {
+            1 | 2 if layout.nodes.len() > 1 && !layout.roles && layout.file.is_none() => {
                 Begin::Banned { node: random.index(layout.nodes.len()) }
             }
             _ => Begin::Founded,
