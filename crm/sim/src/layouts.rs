@@ -163,9 +163,9 @@ pub const LAYOUTS: &[Layout] = &[
     },
     Layout {
         name: "example",
-        about: "cluster.yaml.example: both back each other up, devices, watchdogs and a witness",
+        about: "cluster.yaml.example: both back each other up, devices and watchdogs",
         nodes: &["alpha", "beta"],
-        witness: true,
+        witness: false,
         watchdog: true,
         device: true,
         groups: &[named("db1"), named("db2"), named("web")],

@@ -17,6 +17,14 @@ impl Rulebook<'_> {
         for group in &cluster.groups {
             self.group_protection(group);
         }
+        if cluster.witness.is_some() {
+            self.findings
+                .warning(self.places.find("witness"), "a witness does not vote yet")
+                .label("this version has no daemon for it: its vote is never added")
+                .help(
+                    "name a third node, which may run nothing, or a fencing device for each node",
+                );
+        }
         if cluster.witness.is_some() && cluster.nodes.len() > 2 && cluster.nodes.len() % 2 == 1 {
             self.findings
                 .warning(
