@@ -1,6 +1,6 @@
 //! Agents that fail, hang, flood, fork away or are not there: each has a defined end and a reason.
 
-use super::support::{TWO, say, with_device, without_device};
+use super::support::{THREE, TWO, say, with_device, without_device};
 use crm_core::packet::GroupPhase;
 use crm_tests::namespaces::{Laboratory, Options};
 use std::os::unix::fs::PermissionsExt;
@@ -46,7 +46,7 @@ fn install(lab: &Laboratory) {
 
 fn group(kind: &str) -> String {
     format!(
-        "  {kind}:\n    prefer: [alpha, beta]\n    resources:\n\
+        "  {kind}:\n    prefer: [alpha, beta]\n    only_preferred: true\n    resources:\n\
          \x20     - odd: {{kind: {kind}, timeouts: {{start: 4s, stop: 2s}}}}\n"
     )
 }
@@ -61,14 +61,24 @@ fn count(lab: &Laboratory, node: &str, command: &str) -> usize {
 }
 
 #[test]
-fn each_kind_of_failed_start_ends_as_defined_and_says_why() {
-    let mut lab = Laboratory::new(Options::new(TWO, 1));
+fn of_two_nodes_each_kind_of_failed_start_ends_as_defined_and_says_why() {
+    each_kind_of_failed_start(TWO);
+}
+
+/// The third only votes: the groups name the other two.
+#[test]
+fn of_three_nodes_each_kind_of_failed_start_ends_as_defined_and_says_why() {
+    each_kind_of_failed_start(THREE);
+}
+
+fn each_kind_of_failed_start(nodes: &[&str]) {
+    let mut lab = Laboratory::new(Options::new(nodes, 1));
     install(&lab);
     // Beta lacks this one, as after a forgotten installation.
     let agents = lab.node("alpha").disk.join("agents");
     std::fs::copy(agents.join("odd"), agents.join("rare")).expect("the rare agent");
     let rare = group("rare").replace("odd:", "rare:").replace("alpha, beta", "beta, alpha");
-    let nowhere = "  nowhere:\n    prefer: [alpha, beta]\n    resources:\n\
+    let nowhere = "  nowhere:\n    prefer: [alpha, beta]\n    only_preferred: true\n    resources:\n\
         \x20     - \"ocf:lab:nosuch\": {stateless: true}\n";
     let kinds = group("start-fails")
         + &group("loud")
@@ -155,8 +165,8 @@ fn resident_kib(lab: &Laboratory, node: &str) -> u64 {
     line.trim_end_matches("kB").trim().parse().expect("VmRSS")
 }
 
-fn a_hanging_stop_has_its_node_fenced(owner: &str, other: &str) {
-    let mut lab = Laboratory::new(Options::new(TWO, 1));
+fn a_hanging_stop_has_its_node_fenced(nodes: &[&str], owner: &str, other: &str) {
+    let mut lab = Laboratory::new(Options::new(nodes, 1));
     install(&lab);
     let hangs = group("stop-hangs").replace("alpha, beta", &format!("{owner}, {other}"));
     let config = with_device(&lab, &hangs);
@@ -177,19 +187,38 @@ fn a_hanging_stop_has_its_node_fenced(owner: &str, other: &str) {
 }
 
 #[test]
-fn r21_a_hanging_stop_has_its_node_fenced_and_the_group_runs_on_the_other() {
-    a_hanging_stop_has_its_node_fenced("beta", "alpha");
+fn r21_of_two_nodes_a_hanging_stop_has_its_node_fenced_and_the_group_runs_on_the_other() {
+    a_hanging_stop_has_its_node_fenced(TWO, "beta", "alpha");
+}
+
+#[test]
+fn r21_of_three_nodes_a_hanging_stop_has_its_node_fenced_and_the_group_runs_on_another() {
+    a_hanging_stop_has_its_node_fenced(THREE, "beta", "alpha");
 }
 
 /// Alpha founded the cluster and coordinates it: nobody shoots himself.
 #[test]
-fn r21_a_hanging_stop_on_the_coordinator_has_it_fenced_by_the_other() {
-    a_hanging_stop_has_its_node_fenced("alpha", "beta");
+fn r21_of_two_nodes_a_hanging_stop_on_the_coordinator_has_it_fenced_by_the_other() {
+    a_hanging_stop_has_its_node_fenced(TWO, "alpha", "beta");
 }
 
 #[test]
-fn a_hanging_stop_without_a_device_blocks_its_group_and_says_so() {
-    let mut lab = Laboratory::new(Options::new(TWO, 1));
+fn r21_of_three_nodes_a_hanging_stop_on_the_coordinator_has_it_fenced_by_another() {
+    a_hanging_stop_has_its_node_fenced(THREE, "alpha", "beta");
+}
+
+#[test]
+fn of_two_nodes_a_hanging_stop_without_a_device_blocks_its_group_and_says_so() {
+    a_hanging_stop_without_a_device(TWO);
+}
+
+#[test]
+fn of_three_nodes_a_hanging_stop_without_a_device_blocks_its_group_and_says_so() {
+    a_hanging_stop_without_a_device(THREE);
+}
+
+fn a_hanging_stop_without_a_device(nodes: &[&str]) {
+    let mut lab = Laboratory::new(Options::new(nodes, 1));
     install(&lab);
     let config =
         without_device(&lab, &group("stop-hangs").replace("{kind", "{stateless: true, kind"));
