@@ -1,9 +1,11 @@
 //! A client that asks by datagrams, all the time, and never waits for an answer before it asks
 //! again: what it measures is not limited by its own timeouts.
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -40,7 +42,7 @@ impl Echo {
             let network = File::open(format!("/proc/{pid}/ns/net")).expect("the client's network");
             setns(network, CloneFlags::CLONE_NEWNET).expect("to enter the client's network");
             let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
-            socket.set_read_timeout(Some(PERIOD)).expect("a timeout");
+            socket.set_nonblocking(true).expect("a socket that does not wait");
             let mut next = Instant::now();
             while !stopped.load(Ordering::Relaxed) {
                 if Instant::now() >= next {
@@ -48,6 +50,9 @@ impl Echo {
                     let _ = socket.send_to(b"who", address);
                     next = Instant::now() + PERIOD;
                 }
+                // Not a timeout of the socket: those are counted in ticks, of up to ten milliseconds.
+                let mut sockets = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+                let _ = poll(&mut sockets, PollTimeout::from(1_u8));
                 let mut buffer = [0; 256];
                 if let Ok((length, _)) = socket.recv_from(&mut buffer) {
                     let from = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default());

@@ -11,6 +11,7 @@ use std::io::{Read, Seek};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -33,7 +34,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// An address in the network of process `pid`.
     pub(crate) fn address(pid: i32, address: Ipv4Addr) -> Watch {
-        Watch::start(move |stop, changes| {
+        Watch::start(move |stop, changes, listening| {
             let network = File::open(format!("/proc/{pid}/ns/net")).expect("the node's network");
             setns(network, CloneFlags::CLONE_NEWNET).expect("to enter the node's network");
             let socket = socket(
@@ -44,6 +45,7 @@ impl Watch {
             )
             .expect("a netlink socket");
             bind(socket.as_raw_fd(), &NetlinkAddr::new(0, IPV4_ADDRESSES)).expect("its group");
+            let _ = listening.send(());
             while !stop.load(Ordering::Relaxed) {
                 if !ready(&socket, PollFlags::POLLIN) {
                     continue;
@@ -69,9 +71,10 @@ impl Watch {
     /// A mount point in the mount namespace of process `pid`.
     pub(crate) fn mount(pid: i32, point: &str) -> Watch {
         let needle = format!(" {point} ");
-        Watch::start(move |stop, changes| {
+        Watch::start(move |stop, changes, listening| {
             let mut table = File::open(format!("/proc/{pid}/mountinfo")).expect("its mounts");
             let mut before = None;
+            let _ = listening.send(());
             while !stop.load(Ordering::Relaxed) {
                 let mut text = String::new();
                 table.rewind().expect("rewind");
@@ -86,13 +89,18 @@ impl Watch {
         })
     }
 
-    fn start(work: impl FnOnce(&AtomicBool, &Mutex<Vec<Change>>) + Send + 'static) -> Watch {
+    /// Returns when it listens: what happens from then on is seen.
+    fn start(
+        work: impl FnOnce(&AtomicBool, &Mutex<Vec<Change>>, Sender<()>) + Send + 'static,
+    ) -> Watch {
         let (changes, stop): (Arc<Mutex<Vec<Change>>>, Arc<AtomicBool>) = Default::default();
         let (kept, stopped) = (changes.clone(), stop.clone());
+        let (ready, listening) = channel();
         let thread = std::thread::spawn(move || {
             crate::urgent::this_thread();
-            work(&stopped, &kept);
+            work(&stopped, &kept, ready);
         });
+        listening.recv().expect("the watch listens");
         Watch { changes, stop, thread: Some(thread) }
     }
 
