@@ -88,7 +88,9 @@ impl<R: Rules> Node<R> {
 
     pub(crate) fn leave_if_done(&mut self) {
         let Some((Shutdown::Leave, until)) = self.shutdown else { return };
-        let stopped = self.executor.everything_stopped();
+        // A record without a configuration in force: which groups run here is not known (R14).
+        let readable = self.config.is_some() || self.stored.record.is_none();
+        let stopped = readable && self.executor.everything_stopped();
         if self.now >= until {
             let reason = if stopped {
                 "left without the cluster's agreement; the others may have to fence this node"

@@ -43,6 +43,7 @@ struct Checked {
     keys: crm_wire::AuthKeys,
     stored: Stored,
     contact: Option<SocketAddr>,
+    first_since_boot: bool,
     /// Real-time priority of the own agents, where it is wanted and permitted.
     priority: Option<i32>,
     _lock: Flock<File>,
@@ -71,7 +72,6 @@ fn check(options: &Options) -> Result<Checked, String> {
     let id = options.node_id()?;
     make_directory(&options.state)?;
     make_run_directory(&options.run)?;
-    make_directory(&options.agent_state_dir())?;
     let lock = lock(&options.state)?;
     let keys = keys::load(&options.authkeys())?;
     let loaded = Store::new(&options.state).load()?;
@@ -90,14 +90,25 @@ fn check(options: &Options) -> Result<Checked, String> {
         None => Stored::new(StoreId(random::bits()?)),
     };
     let incarnation = Incarnation(random::bits()?);
-    Ok(Checked { id, incarnation, keys, stored, contact, priority: None, _lock: lock })
+    // The run directory forgets at a boot, and every daemon, of whatever version, makes this one
+    // before it starts anything.
+    let first_since_boot = is_missing(&options.agent_state_dir());
+    make_directory(&options.agent_state_dir())?;
+    Ok(Checked {
+        id,
+        incarnation,
+        keys,
+        stored,
+        contact,
+        first_since_boot,
+        priority: None,
+        _lock: lock,
+    })
 }
 
-/// The run directory forgets at a boot: a note in it says that a daemon ran since. Where the note
-/// cannot be left, this run does not claim to be the first.
-fn is_first_since_boot(run: &Path) -> bool {
-    let note = run.join("ran-since-boot");
-    OpenOptions::new().write(true).create_new(true).open(note).is_ok()
+/// For certain; what cannot be looked at may be there.
+fn is_missing(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 fn watchdog_marker(options: &Options) -> std::path::PathBuf {
@@ -237,7 +248,7 @@ async fn run(
             incarnation: checked.incarnation,
             seed: random::bits()? as u64,
             joining: !founded,
-            first_since_boot: is_first_since_boot(&options.run),
+            first_since_boot: checked.first_since_boot,
             watchdog_left_armed: Watchdog::was_left_armed(&watchdog_marker(options)),
             stored: checked.stored,
             parse: crm_config::parse_for_core,

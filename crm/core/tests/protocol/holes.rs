@@ -250,6 +250,30 @@ fn fence_an_operator_who_asks_for_a_fence_under_way_is_answered() {
     assert_eq!(lab.replies.len(), 1, "{}", lab.log.join("\n"));
 }
 
+/// Nor does it leave as one on which nothing runs.
+#[test]
+fn r14_a_daemon_that_cannot_read_its_configuration_does_not_leave_at_once() {
+    let mut lab = Lab::new("device a b c | g@c");
+    lab.run(Span::secs(4));
+    assert_eq!(lab.holders("g"), ["c"]);
+    lab.cut("a", "c");
+    lab.cut("b", "c");
+    lab.fence_takes = Span::secs(1000);
+    if let Some(machine) = lab.machines.get_mut(&"c".into())
+        && let Some(record) = &mut machine.disk.record
+    {
+        record.config = crm_core::record::ConfigText::new("");
+    }
+    lab.restart_daemon(&"c".into());
+    lab.run(Span::secs(1));
+    lab.handle(&"c".into(), Input::Shutdown { how: Shutdown::Leave });
+    lab.run(Span::secs(5));
+    assert!(lab.machines[&"c".into()].node.is_some(), "{}", lab.log.join("\n"));
+    lab.run(Span::secs(60));
+    assert!(lab.machines[&"c".into()].node.is_none(), "every wait has an end");
+    assert!(lab.log.iter().any(|l| l.contains("the others must fence this node")));
+}
+
 /// A daemon that cannot read its configuration has not proved that nothing runs.
 #[test]
 fn h16_nothing_known_is_not_everything_stopped() {

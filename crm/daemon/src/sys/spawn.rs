@@ -91,13 +91,15 @@ impl Spawn {
         if let Ok(0) = cloned {
             become_program(&self.program, &arguments, &environment, &ends, born_inside);
         }
-        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+        let restored = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
         let pid = cloned?;
+        // Nobody would know of a child that is left behind here: it ends before the error is told.
+        restored.inspect_err(|_| end_now(pid))?;
         if let Some(priority) = self.priority {
             // From here, not by the child: on a busy machine it would wait for its turn to do so.
             let _ = super::round_robin(pid, priority);
         }
-        let pidfd = super::pidfd_open(pid)?;
+        let pidfd = super::pidfd_open(pid).inspect_err(|_| end_now(pid))?;
         Ok(Child { pid, pidfd, problem: File::from(problem) })
     }
 }
@@ -143,6 +145,13 @@ impl Child {
     pub(crate) fn end(&self) -> io::Result<OwnedFd> {
         self.pidfd.try_clone()
     }
+}
+
+/// A child that nobody can wait for: killed, and taken at once, so that its number is free.
+fn end_now(pid: i32) {
+    let pid = Pid::from_raw(pid);
+    let _ = kill(pid, Signal::SIGKILL);
+    let _ = nix::sys::wait::waitpid(pid, None);
 }
 
 /// Another name for a descriptor, high enough not to be in the way of 0 to 3.
