@@ -62,7 +62,7 @@ impl<R: Rules> Node<R> {
                 stamp: self.durable.stamp,
                 obeyed: self.obeyed.as_ref().map(|o| o.record.stamp).unwrap_or_default(),
                 store: self.stored.store,
-                writes: self.stored.writes,
+                writes: self.durable.writes,
                 config: self.durable.config,
                 coordinator: coordinator.clone(),
                 leading: leading.clone(),

@@ -15,6 +15,8 @@ pub(crate) struct Durable {
     pub(crate) epoch: Epoch,
     pub(crate) stamp: Stamp,
     pub(crate) config: Digest,
+    /// H20: told ahead of the disk, a power cut would look like a store that was rolled back.
+    pub(crate) writes: u64,
 }
 
 /// A write under way.
@@ -60,6 +62,7 @@ impl<R: Rules> Node<R> {
             epoch: self.stored.epoch,
             stamp: self.stored.stamp(),
             config: self.stored.record.as_ref().map(|r| r.config.digest).unwrap_or_default(),
+            writes: self.stored.writes,
         };
         self.outputs.push_back(Output::Write { write, stored: Box::new(self.stored.clone()) });
         let at_once = match &after {

@@ -1,12 +1,11 @@
 //! The first store of a new cluster (`crm init`), and the note of whom to join (`crm join`).
 
 use crate::random;
-use crate::store::{Store, replace_file};
+use crate::store::{Disk, Store, SystemDisk, make_directories, replace, replace_file};
 use crm_core::id::{NodeId, StoreId};
 use crm_core::record::{Record, Stored};
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Largest configuration that is read, in bytes.
@@ -32,8 +31,20 @@ pub fn found(config_dir: &Path, state: &Path, node: &NodeId) -> Result<(), Strin
             names.join(", ")
         ));
     }
-    make_directory(state)?;
-    let store = Store::new(state);
+    found_on(SystemDisk, state, node, &text, StoreId(random::bits()?))
+}
+
+/// The same, on any disk, with a configuration that is good.
+pub(crate) fn found_on<D: Disk>(
+    disk: D,
+    state: &Path,
+    node: &NodeId,
+    text: &str,
+    id: StoreId,
+) -> Result<(), String> {
+    let failed = |error: io::Error| format!("{}: {error}", state.display());
+    make_directories(&disk, state).map_err(failed)?;
+    let store = Store::on(disk, state);
     if store.load()?.is_some() {
         return Err(format!(
             "{} is there already: this node belongs to a cluster\nhint: a new cluster begins with \
@@ -42,10 +53,8 @@ pub fn found(config_dir: &Path, state: &Path, node: &NodeId) -> Result<(), Strin
             state.display()
         ));
     }
-    let id = StoreId(random::bits()?);
-    let stored = Stored { record: Some(Record::founding(&text, node, id)), ..Stored::new(id) };
-    let failed = |error: io::Error| format!("{}: {error}", state.display());
-    remember_applied(state, &text).map_err(failed)?;
+    let stored = Stored { record: Some(Record::founding(text, node, id)), ..Stored::new(id) };
+    remember_applied_on(store.disk(), state, text).map_err(failed)?;
     store.save(&stored).map_err(failed)
 }
 
@@ -73,8 +82,12 @@ pub(crate) fn contact_file(state: &Path) -> PathBuf {
 /// Digest of the configuration text that was last written to, or taken from, `cluster.yaml`: a
 /// file with another digest was edited by somebody.
 pub(crate) fn remember_applied(state: &Path, text: &str) -> io::Result<()> {
+    remember_applied_on(&SystemDisk, state, text)
+}
+
+fn remember_applied_on<D: Disk>(disk: &D, state: &Path, text: &str) -> io::Result<()> {
     let digest = crm_core::digest::digest(text.as_bytes());
-    replace_file(&state.join("applied"), format!("{:032x}\n", digest.0).as_bytes(), 0o600)
+    replace(disk, &state.join("applied"), format!("{:032x}\n", digest.0).as_bytes(), 0o600)
 }
 
 pub(crate) fn read_limited(file: &Path) -> Result<String, String> {
@@ -91,9 +104,6 @@ pub(crate) fn read_limited(file: &Path) -> Result<String, String> {
 
 /// A directory for the daemon's eyes only.
 pub(crate) fn make_directory(path: &Path) -> Result<(), String> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
+    make_directories(&SystemDisk, path)
         .map_err(|error| format!("{} cannot be made: {error}", path.display()))
 }

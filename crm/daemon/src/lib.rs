@@ -37,6 +37,7 @@ mod watches;
 
 pub use founding::{found, note_contact};
 pub use options::{LogKind, Options};
+pub use store::replace_file;
 
 use clap::Parser;
 use crm_core::Shutdown;

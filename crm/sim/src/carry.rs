@@ -2,6 +2,7 @@
 
 use crate::agents::Child;
 use crate::clock::{MILLI, SECOND};
+use crate::diary::Entry;
 use crate::faults::Trigger;
 use crate::invariants;
 use crate::machine::Daemon;
@@ -89,6 +90,7 @@ impl<R: Rules> World<R> {
 
     fn send(&mut self, from: Seat, to: &Destination, packet: &Packet) {
         observe::packet(self, from, packet);
+        self.diary.says(from, &self.machines[from].id, packet);
         let (target, link) = match to {
             Destination::Link { node, link } => (self.seat_of(node), Some(link.0)),
             Destination::Node(node) => (self.seat_of(node), None),
@@ -132,6 +134,7 @@ impl<R: Rules> World<R> {
 
     fn write(&mut self, seat: Seat, write: crm_core::id::WriteId, stored: Stored) {
         observe::write(self, seat, &stored);
+        self.diary.note(seat, || Entry::Writes(write, Box::new(stored.clone())));
         let machine = &mut self.machines[seat];
         let run = machine.run;
         let failed = std::mem::take(&mut machine.disk.fails);

@@ -1,6 +1,7 @@
 //! What each happening does to the world.
 
 use crate::clock::{MILLI, SECOND};
+use crate::diary::Entry;
 use crate::faults::Trigger;
 use crate::ghost::Belief;
 use crate::invariants;
@@ -40,6 +41,7 @@ impl<R: Rules> World<R> {
                     return;
                 }
                 self.machines[seat].disk.synced(write);
+                self.diary.note(seat, || Entry::Synced(write));
                 observe::durable(self, seat);
                 self.give(seat, Input::Written { write });
             }

@@ -9,6 +9,7 @@ pub mod agents;
 pub mod broken;
 pub mod campaign;
 pub mod clock;
+pub mod diary;
 pub mod disk;
 pub mod envelope;
 pub mod faults;

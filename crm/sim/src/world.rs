@@ -4,6 +4,7 @@
 //! same plan gives the same world, whatever the machine it runs on.
 
 use crate::clock::{Clock, MILLI, Micros, SECOND};
+use crate::diary::{Diary, Entry};
 use crate::disk::Disk;
 use crate::envelope::{Envelope, new_keys};
 use crate::fence::Devices;
@@ -36,6 +37,7 @@ pub struct World<R: Rules> {
     pub operator: Operator,
     pub ghost: Ghost,
     pub trace: Trace,
+    pub diary: Diary,
     pub figures: Figures,
     /// The configuration that the layout began with.
     pub cluster: Cluster,
@@ -122,6 +124,7 @@ impl<R: Rules> World<R> {
             operator: Operator::default(),
             ghost: Ghost::default(),
             trace,
+            diary: Diary::default(),
             figures: Figures::default(),
             cluster,
             keys,
@@ -269,6 +272,7 @@ impl<R: Rules> World<R> {
             return;
         };
         let stored = machine.disk.durable().clone();
+        self.diary.note(seat, || Entry::Starts(Box::new(stored.clone())));
         let (epoch, stamp) = (stored.epoch, stored.stamp());
         let left_armed = machine.watchdog.is_some();
         let start = Start {

@@ -15,7 +15,7 @@ pub(crate) fn run(place: &Place, args: Init, output: &mut Output) -> Result<Exit
     let file = place.cluster_file();
     if !file.exists() {
         let text = first_configuration(&args, &node)?;
-        std::fs::write(&file, text)
+        crm_daemon::replace_file(&file, text.as_bytes(), 0o644)
             .map_err(|error| Failure::failed(format!("{}: {error}", file.display())))?;
         output.line(format!("wrote {}", file.display()))?;
     }

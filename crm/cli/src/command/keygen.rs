@@ -5,9 +5,7 @@ use crate::args::{Keygen, Place};
 use crate::output::{Failure, Output, read_file};
 use crm_api::Exit;
 use crm_wire::KeyId;
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 pub(crate) fn run(place: &Place, args: Keygen, output: &mut Output) -> Result<Exit, Failure> {
@@ -51,32 +49,19 @@ pub(crate) fn run(place: &Place, args: Keygen, output: &mut Output) -> Result<Ex
 
 /// Makes a new key file; never overwrites one.
 pub(crate) fn create(path: &Path) -> Result<(), Failure> {
-    let text = crm_wire::generate(random()?);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(
-        |error| {
-            if error.kind() == ErrorKind::AlreadyExists {
-                return Failure::refused(
-                    format!("{} exists already", path.display()),
-                    "to change keys on a live cluster: `crm keygen --add`",
-                );
-            }
-            Failure::failed(format!("{} cannot be written: {error}", path.display()))
-        },
-    )?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    Ok(())
+    if std::fs::symlink_metadata(path).is_ok() {
+        return Err(Failure::refused(
+            format!("{} exists already", path.display()),
+            "to change keys on a live cluster: `crm keygen --add`",
+        ));
+    }
+    replace(path, crm_wire::generate(random()?).as_bytes())
 }
 
-/// Replaces the file in one step, so that a daemon never reads half of it.
+/// Replaces the file in one step: neither a daemon nor a power cut finds half of it.
 fn replace(path: &Path, text: &[u8]) -> Result<(), Failure> {
-    let beside = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)?;
-    Ok(())
+    crm_daemon::replace_file(path, text, 0o600)
+        .map_err(|error| Failure::failed(format!("{} cannot be written: {error}", path.display())))
 }
 
 pub(crate) fn random() -> Result<[u8; 32], Failure> {

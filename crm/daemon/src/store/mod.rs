@@ -3,31 +3,49 @@
 //! Missing is not corrupt: a missing file is a new voter that knows nothing (H22), a damaged one
 //! is refused, for a voter that forgot its vote could vote twice.
 
+mod disk;
+mod durable;
 mod format;
+#[cfg(test)]
+mod power_cut;
 mod writer;
 
+pub(crate) use disk::{Disk, SystemDisk};
+pub use durable::replace_file;
+pub(crate) use durable::{make_directories, replace};
 pub(crate) use writer::Writer;
 
 use crm_core::record::Stored;
-use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Largest file that is read: the largest record, with room to grow.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// The store's directory.
+/// The store's directory, on the kernel's disk or on one that tests can break.
 #[derive(Clone, Debug)]
-pub(crate) struct Store(PathBuf);
+pub(crate) struct Store<D: Disk = SystemDisk> {
+    disk: D,
+    directory: PathBuf,
+}
 
 impl Store {
     pub(crate) fn new(directory: &Path) -> Store {
-        Store(directory.to_owned())
+        Store::on(SystemDisk, directory)
+    }
+}
+
+impl<D: Disk> Store<D> {
+    pub(crate) fn on(disk: D, directory: &Path) -> Store<D> {
+        Store { disk, directory: directory.to_owned() }
+    }
+
+    pub(crate) fn disk(&self) -> &D {
+        &self.disk
     }
 
     pub(crate) fn file(&self) -> PathBuf {
-        self.0.join("state")
+        self.directory.join("state")
     }
 
     /// What the disk holds; `None`: nothing was ever written.
@@ -36,14 +54,11 @@ impl Store {
     /// The file is there and cannot be believed: with its path, what is wrong, and the way out.
     pub(crate) fn load(&self) -> Result<Option<Stored>, String> {
         let path = self.file();
-        let mut bytes = Vec::new();
-        let read = fs::File::open(&path)
-            .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
-        match read {
+        let bytes = match self.disk.read(&path, FILE_BYTES_MAX + 1) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
-            Ok(_) => {}
-        }
+            Ok(bytes) => bytes,
+        };
         let refused = |problem: String| {
             format!(
                 "{path} {problem}\nhint: this node has forgotten how it voted, so it must not vote \
@@ -58,21 +73,13 @@ impl Store {
         format::decode(&bytes).map(Some).map_err(refused)
     }
 
-    /// New file, fsync, rename, fsync of the directory. For the writer's thread and for founding.
+    /// Durable when it returns. For the writer's thread and for founding.
     ///
     /// # Errors
     /// It is not known what is on the disk: nothing may be answered any more (AS1).
     pub(crate) fn save(&self, stored: &Stored) -> io::Result<()> {
-        replace_file(&self.file(), &format::encode(stored)?, 0o600)
+        replace(&self.disk, &self.file(), &format::encode(stored)?, 0o600)
     }
-}
-
-/// Replaces a file durably: it holds the old bytes or the new ones, never anything else.
-pub(crate) fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    use atomic_write_file::OpenOptions;
-    let mut file = OpenOptions::new().mode(mode).open(path)?;
-    file.write_all(bytes)?;
-    file.commit()
 }
 
 #[cfg(test)]
@@ -80,6 +87,7 @@ mod tests {
     use super::*;
     use crm_core::id::{Epoch, NodeId, StoreId};
     use crm_core::record::Record;
+    use std::fs;
 
     fn stored() -> Stored {
         let record = Record::founding("cluster: x\n", &NodeId::new("alpha"), StoreId(7));
@@ -100,6 +108,31 @@ mod tests {
     fn h22_missing_is_not_corrupt() {
         let dir = crate::testing::Dir::new();
         assert_eq!(Store::new(dir.path()).load(), Ok(None));
+    }
+
+    #[test]
+    fn h22_what_cannot_be_read_is_neither_missing_nor_damaged() {
+        let dir = crate::testing::Dir::new();
+        let store = Store::new(dir.path());
+        fs::create_dir(store.file()).expect("in the way");
+        let error = store.load().expect_err("unreadable");
+        assert!(error.contains("state cannot be read: "), "{error}");
+        assert!(!error.contains("crm join"), "nothing was forgotten: {error}");
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode_and_a_leftover_draft_is_replaced_too() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = crate::testing::Dir::new();
+        let file = dir.path().join("cluster.yaml");
+        let mode = || fs::metadata(&file).expect("there").permissions().mode() & 0o777;
+        replace_file(&file, b"one", 0o600).expect("written");
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).expect("chmod");
+        fs::write(durable::draft_of(&file), "left by a power cut").expect("write");
+        replace_file(&file, b"two", 0o600).expect("written");
+        assert_eq!((fs::read(&file).expect("read").as_slice(), mode()), (b"two".as_slice(), 0o640));
+        assert_eq!(fs::read_dir(dir.path()).expect("list").count(), 1);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The thread that waits for the disk, so that the event loop does not.
 
-use super::Store;
+use super::{Disk, Store};
 use crate::happening::Tell;
 use crm_core::Input;
 use crm_core::id::WriteId;
@@ -28,7 +28,10 @@ struct Slot {
 impl Writer {
     /// # Errors
     /// No thread can be made.
-    pub(crate) fn start(store: Store, tell: Tell) -> io::Result<Writer> {
+    pub(crate) fn start<D>(store: Store<D>, tell: Tell) -> io::Result<Writer>
+    where
+        D: Disk + Send + 'static,
+    {
         let slot: Arc<(Mutex<Slot>, Condvar)> = Arc::default();
         let theirs = slot.clone();
         let thread = std::thread::Builder::new()
@@ -58,7 +61,7 @@ impl Drop for Writer {
     }
 }
 
-fn work(store: &Store, slot: &(Mutex<Slot>, Condvar), tell: &Tell) {
+fn work<D: Disk>(store: &Store<D>, slot: &(Mutex<Slot>, Condvar), tell: &Tell) {
     let (slot, bell) = slot;
     loop {
         let mut guard = slot.lock().unwrap_or_else(PoisonError::into_inner);
