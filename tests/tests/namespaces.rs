@@ -9,6 +9,7 @@ mod namespaces {
     mod misbehaviour;
     mod quorum;
     mod repair;
+    mod soak;
     mod support;
     mod takeover;
 }

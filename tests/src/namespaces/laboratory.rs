@@ -22,12 +22,15 @@ pub struct Options {
     pub links: u8,
     /// What the daemons log (`CRM_LOG_FILTER`); `None`: as in life.
     pub log_filter: Option<String>,
+    /// The product's program; `None`: the one of this profile, built anew if need be.
+    pub program: Option<PathBuf>,
 }
 
 impl Options {
     #[must_use]
     pub fn new(nodes: &[&str], links: u8) -> Options {
-        Options { nodes: nodes.iter().map(ToString::to_string).collect(), links, log_filter: None }
+        let nodes = nodes.iter().map(ToString::to_string).collect();
+        Options { nodes, links, log_filter: None, program: None }
     }
 }
 
@@ -60,7 +63,8 @@ impl Laboratory {
             std::env::temp_dir().join(format!("crm-laboratory-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory for the laboratory");
         let programs = directory.join("bin");
-        install_programs(&programs, &crm_program()).expect("links to the programs");
+        let program = options.program.clone().unwrap_or_else(crm_program);
+        install_programs(&programs, &program).expect("links to the programs");
         let switch = Keeper::start("switch").expect("the switch");
         let client = Keeper::start("client").expect("the client");
         for link in 0..options.links {
@@ -219,8 +223,10 @@ impl Laboratory {
         let mut text = String::new();
         for node in self.nodes.values() {
             text.push_str(&format!("--- {}\n{}\n", node.name, node.log()));
-            if node.is_up() && !self.is_frozen(&node.name) {
-                let seen = node.run("crm", &["status", "--links"]);
+            if self.is_frozen(&node.name) {
+                continue;
+            }
+            if let Some(seen) = node.try_run("crm", &["status", "--links"]) {
                 text.push_str(&format!("{}{}\n", seen.stdout, seen.stderr));
             }
         }
@@ -294,8 +300,14 @@ impl Laboratory {
     /// First process of a node, by its number on the host: the way into its namespaces.
     #[must_use]
     pub fn process_of(&self, node: &str) -> i32 {
+        self.try_process_of(node).unwrap_or_else(|| panic!("{node} is down"))
+    }
+
+    /// The same, unless the node is down.
+    #[must_use]
+    pub fn try_process_of(&self, node: &str) -> Option<i32> {
         let power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
-        power.keepers.get(node).unwrap_or_else(|| panic!("{node} is down")).pid
+        Some(power.keepers.get(node)?.pid)
     }
 
     /// The same of the client beside the cluster.
@@ -353,6 +365,12 @@ impl Laboratory {
         Radio { speaker: self.client.pid, receiver, target }
     }
 
+    /// A command in the network of the switch, whose ports are `p`, the link and the node's name.
+    #[must_use]
+    pub fn switch(&self, program: &str) -> Command {
+        self.switch.on_network(program)
+    }
+
     /// A command in the client's network.
     #[must_use]
     pub fn client(&self, program: &str) -> Command {
@@ -386,7 +404,11 @@ fn ip(keeper: &Keeper, words: &str) {
 }
 
 /// The product's program, built in the profile of this test.
-fn crm_program() -> PathBuf {
+///
+/// # Panics
+/// If it does not build.
+#[must_use]
+pub fn crm_program() -> PathBuf {
     let me = std::env::current_exe().expect("this test's own path");
     // Tests lie one directory deeper than programs.
     let target = me

@@ -16,7 +16,7 @@ mod radio;
 pub use crm_sandbox::{FenceMode, Keeper};
 pub use disk::Disk;
 pub use holding::Holding;
-pub use laboratory::{Laboratory, Options};
+pub use laboratory::{Laboratory, Options, crm_program};
 pub use node::{Finished, Node};
 pub use probe::{Answer, Probe};
 pub use radio::Radio;

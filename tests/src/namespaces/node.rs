@@ -49,12 +49,16 @@ impl Node {
     /// If the node is down.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
+        self.try_command(program).unwrap_or_else(|| panic!("{} is down", self.name))
+    }
+
+    /// A command that runs on this node, unless it is down: where a device may end it any time.
+    #[must_use]
+    pub fn try_command(&self, program: &str) -> Option<Command> {
         let power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
-        let keeper =
-            power.keepers.get(&self.name).unwrap_or_else(|| panic!("{} is down", self.name));
-        let mut command = keeper.command(program);
+        let mut command = power.keepers.get(&self.name)?.command(program);
         self.environment(&mut command);
-        command
+        Some(command)
     }
 
     #[must_use]
@@ -67,8 +71,16 @@ impl Node {
     /// # Panics
     /// If it cannot be started or does not end.
     pub fn run(&self, program: &str, args: &[&str]) -> Finished {
+        self.try_run(program, args).unwrap_or_else(|| panic!("{} is down", self.name))
+    }
+
+    /// The same, unless the node is down.
+    ///
+    /// # Panics
+    /// If it cannot be started or does not end.
+    pub fn try_run(&self, program: &str, args: &[&str]) -> Option<Finished> {
         let mut child = self
-            .command(program)
+            .try_command(program)?
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -92,7 +104,7 @@ impl Node {
         let text = |reader: Option<std::thread::JoinHandle<String>>| {
             reader.and_then(|thread| thread.join().ok()).unwrap_or_default()
         };
-        Finished { code, stdout: text(out), stderr: text(err) }
+        Some(Finished { code, stdout: text(out), stderr: text(err) })
     }
 
     /// `crm ARGS`, which must succeed.
@@ -118,18 +130,7 @@ impl Node {
     /// # Panics
     /// With its log, if it does not answer.
     pub fn start_daemon(&mut self, args: &[&str]) {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.disk.join("log"));
-        let log = log.unwrap_or_else(|error| panic!("log of {}: {error}", self.name));
-        let again = log.try_clone().unwrap_or_else(|error| panic!("{error}"));
-        let child = self
-            .command("crmd")
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(again)
-            .spawn()
-            .unwrap_or_else(|error| panic!("crmd: {error}"));
-        self.daemon = Some(child);
+        assert!(self.spawn_daemon(args), "{} is down", self.name);
         let until = Instant::now() + Duration::from_secs(20);
         loop {
             let code = self.run("crm", &["status", "--json"]).code;
@@ -146,6 +147,30 @@ impl Node {
         }
     }
 
+    /// Starts `crmd` and does not wait for it; false if the node is down.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn spawn_daemon(&mut self, args: &[&str]) -> bool {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.disk.join("log"));
+        let log = log.unwrap_or_else(|error| panic!("log of {}: {error}", self.name));
+        let again = log.try_clone().unwrap_or_else(|error| panic!("{error}"));
+        let Some(mut command) = self.try_command("crmd") else { return false };
+        let child = command
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(again)
+            .spawn()
+            .unwrap_or_else(|error| panic!("crmd: {error}"));
+        if let Some(mut before) = self.daemon.replace(child) {
+            // It has ended, or there would be no other; its parent may know that a moment later.
+            let _ = before.kill();
+            let _ = before.wait();
+        }
+        true
+    }
+
     /// The node's own view.
     ///
     /// # Panics
@@ -159,10 +184,7 @@ impl Node {
 
     /// The node's view, if its daemon gives one.
     pub fn try_status(&self) -> Option<Status> {
-        if !self.is_up() {
-            return None;
-        }
-        serde_json::from_str(&self.run("crm", &["status", "--json"]).stdout).ok()
+        serde_json::from_str(&self.try_run("crm", &["status", "--json"])?.stdout).ok()
     }
 
     #[must_use]
