@@ -12,4 +12,5 @@ mod namespaces {
     mod soak;
     mod support;
     mod takeover;
+    mod witness;
 }

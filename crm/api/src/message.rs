@@ -1,6 +1,6 @@
 //! Requests and replies.
 
-use crate::report::{ConfigReport, LinksReport, VersionReport};
+use crate::report::{ConfigReport, LinksReport, VersionReport, WitnessReport};
 use crate::{ApiError, LINE_BYTES_MAX, PROTOCOL_VERSION};
 use crm_core::event::Event;
 use crm_core::operator::{Command, Outcome};
@@ -24,6 +24,8 @@ pub enum Request {
     Config,
     /// Which daemon this is.
     Version,
+    /// What a witness serves; only a witness answers it.
+    Witness,
     /// End the daemon and leave everything running (package upgrade).
     Keep,
     /// End the daemon after its groups have moved or stopped (R14).
@@ -52,6 +54,7 @@ pub enum Reply {
     Links(LinksReport),
     Config(ConfigReport),
     Version(VersionReport),
+    Witness(WitnessReport),
     /// The daemon has begun to end.
     Ending,
     /// The request was not carried out.

@@ -1,6 +1,7 @@
 //! What the shell of a node knows beside the core's status.
 
-use crm_core::id::{Incarnation, NodeId};
+use crm_core::id::{Incarnation, NodeId, StoreId};
+use crm_core::status::Status;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -50,4 +51,30 @@ pub struct LinkCounters {
     pub datagrams_out: u64,
     /// Sends and receives that the kernel refused.
     pub errors: u64,
+}
+
+/// What a witness says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WitnessReport {
+    pub sockets: Vec<LinkCounters>,
+    /// Datagrams that are not of this product, or name a cluster that is not served here.
+    pub strange: u64,
+    /// In the order of witness.yaml.
+    pub clusters: Vec<WitnessCluster>,
+}
+
+/// One cluster of a witness.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WitnessCluster {
+    pub cluster: String,
+    /// What is wrong with its files or its disk, and what to do.
+    pub problem: Option<String>,
+    /// Where this witness keeps how it voted.
+    pub state_file: String,
+    /// Identity of that store; another one is another voter (R18). `None`: nobody votes now.
+    pub store: Option<StoreId>,
+    /// The cluster as this voter sees it.
+    pub status: Option<Box<Status>>,
+    /// As [`LinksReport::rejected`].
+    pub rejected: BTreeMap<String, u64>,
 }

@@ -6,6 +6,16 @@ use std::path::PathBuf;
 /// Apart from a command's own options, which are what one looks for in its help.
 const PLACES: &str = "Where this node keeps its things";
 
+/// After the help of `crm witness`.
+const WITNESS_EXAMPLE: &str = "\
+A witness.yaml to start from:
+  clusters:
+    shop: {}        # as `cluster:` of its cluster.yaml says; keys in shop.authkeys, mode 600
+  # port: 694       # the `heartbeat: {port: N}` of its clusters
+  # listen: [192.0.2.9]   # one address of this machine, instead of all
+
+Then name this machine in the cluster.yaml of the cluster, `witness: 192.0.2.9`, and apply it there.";
+
 /// Keeps services running on a few machines.
 #[derive(Debug, Parser)]
 #[command(name = "crm", version, about, disable_help_subcommand = true)]
@@ -90,6 +100,8 @@ pub(crate) enum Command {
     Agents(Agents),
     /// Look at DRBD on this node, check its configuration, write one
     Drbd(Drbd),
+    /// The third vote of many clusters, on a machine that runs nothing of them
+    Witness(Witness),
     /// Show a cluster failing over, here, without root
     Demo(Demo),
     /// Print man page, completions
@@ -388,6 +400,29 @@ pub(crate) enum DrbdCommand {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = WITNESS_EXAMPLE)]
+pub(crate) struct Witness {
+    #[command(flatten)]
+    pub(crate) options: crm_daemon::WitnessOptions,
+    #[command(subcommand)]
+    pub(crate) command: WitnessCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WitnessCommand {
+    /// Vote in every cluster of witness.yaml until told to end
+    Serve,
+    /// Check witness.yaml and the key files that it names
+    Check,
+    /// Show in which clusters the witness of this machine votes, and whom it hears
+    Status {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct Demo {
     /// Print one JSON object with the figures
     #[arg(long)]
@@ -402,6 +437,6 @@ pub(crate) struct Demo {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Generate {
-    #[arg(value_parser = ["man", "bash", "zsh", "fish"])]
+    #[arg(value_parser = ["man", "man-witness", "bash", "zsh", "fish"])]
     pub(crate) what: String,
 }

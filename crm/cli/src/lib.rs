@@ -57,6 +57,7 @@ fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
         Command::Change(change) => command::change::run(&place, change, output),
         Command::Agents(agents) => command::agents::run(agents, output),
         Command::Drbd(drbd) => command::drbd::run(&place, drbd, output),
+        Command::Witness(witness) => command::witness::run(&witness, output),
         Command::Demo(demo) => command::demo::run(demo, output),
         Command::Generate(generate) => command::generate::run(generate, output),
     }

@@ -48,22 +48,26 @@ pub(crate) fn candidates<'a>(cluster: &'a Cluster, group: &'a Group) -> Vec<&'a 
     }
 }
 
-/// Whether a majority remains when one node is silent: only then time may count as proof. A witness
-/// is not counted: nothing votes in its name yet.
+/// Whether a majority remains when one node is silent: only then time may count as proof (H4). The
+/// witness votes too.
 pub(crate) fn keeps_quorum(cluster: &Cluster) -> bool {
-    cluster.nodes.iter().filter(|node| node.voter).count() >= 3
+    let nodes = cluster.nodes.iter().filter(|node| node.voter).count();
+    nodes + usize::from(cluster.witness.is_some()) >= 3
 }
 
 /// What protects `group` when `node` falls silent while it runs there.
 pub(crate) fn protection_on(cluster: &Cluster, group: &Group, node: &NodeId) -> Protection {
-    if cluster.fencing == Fencing::None && group.moves_on_silence() {
-        return Protection::Silence;
-    }
     if cluster.has_device(node) {
         return Protection::Device;
     }
-    let armed = cluster.node(node).is_some_and(|node| node.watchdog.is_some());
-    if armed && keeps_quorum(cluster) { Protection::Watchdog } else { Protection::Operator }
+    // Of an armed node silence alone is never enough: its groups wait until it is reset.
+    if cluster.node(node).is_some_and(|node| node.watchdog.is_some()) && keeps_quorum(cluster) {
+        return Protection::Watchdog;
+    }
+    if cluster.fencing == Fencing::None && group.moves_on_silence() {
+        return Protection::Silence;
+    }
+    Protection::Operator
 }
 
 fn group_budget(cluster: &Cluster, group: &Group) -> GroupBudget {

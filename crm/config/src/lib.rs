@@ -15,6 +15,7 @@ mod read;
 mod rules;
 mod source;
 mod tree;
+mod witness;
 
 pub use agents::{AgentCatalog, AgentFacts, NoCatalog, OWN_AGENTS, OwnAgent, own_agent};
 pub use budget::{GroupBudget, Protection, budget};
@@ -24,6 +25,7 @@ pub use draft::{DraftError, DraftProtection, add_node, draft};
 pub use duration::parse_duration;
 pub use read::KEYS;
 pub use source::{DEPTH_MAX, NODES_MAX, SCALAR_BYTES_MAX, TEXT_BYTES_MAX};
+pub use witness::{CLUSTERS_MAX, CheckedWitness, WitnessConfig, WitnessedCluster, check_witness};
 
 use crm_core::model::Cluster;
 use diagnostic::Findings;

@@ -99,3 +99,20 @@ fn warnings_never_refuse() {
     assert!(checked.diagnostics.iter().all(|found| found.severity == Severity::Warning));
     assert_eq!(checked.diagnostics.len(), 2);
 }
+
+#[test]
+fn the_set_up_in_the_chapter_on_the_witness_reads() {
+    let chapter = root_file("docs/witness.md");
+    let blocks: Vec<&str> =
+        chapter.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let [witness, cluster] = blocks.as_slice() else { panic!("{} blocks", blocks.len()) };
+    let checked = crm_config::check_witness("witness.yaml", witness);
+    let served = checked.config.expect("it reads").clusters;
+    let checked = check("cluster.yaml", cluster, &NoCatalog);
+    assert!(checked.diagnostics.is_empty(), "{:?}", checked.diagnostics);
+    let cluster = checked.cluster.unwrap();
+    assert_eq!(served.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), [cluster.name.as_str()]);
+    for line in crm_config::budget(&cluster) {
+        assert_eq!(line.protection, crm_config::Protection::Watchdog, "{line}");
+    }
+}

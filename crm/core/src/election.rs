@@ -4,7 +4,6 @@ mod tie;
 
 use crate::coordinator::Coordinator;
 use crate::id::{Epoch, NodeId, StoreId};
-use crate::model::WITNESS;
 use crate::node::Node;
 use crate::packet::Message;
 use crate::persist::After;
@@ -65,7 +64,7 @@ impl<R: Rules> Node<R> {
         let leaving = self.shutdown.is_some() && self.peers.values().any(|peer| peer.alive);
         !leaving
             && self.fork.is_none()
-            && self.id.as_str() != WITNESS
+            && !self.is_witness()
             && self.config.is_some()
             && self
                 .record()

@@ -133,6 +133,9 @@ impl<R: Rules> Node<R> {
                 return;
             }
         }
+        // All paths to a peer of one link, such as the witness, are that link.
+        let one = self.peers.get(from).is_some_and(|peer| peer.links.len() == 1);
+        let link = if one { LinkId(0) } else { link };
         self.doubt_proof(from, incarnation, packet.seen);
         if self.peers.get_mut(from).is_some_and(|peer| peer.hear(now, link)) {
             self.on_alive_again(from);

@@ -129,7 +129,7 @@ impl<R: Rules> Node<R> {
             ));
         }
         self.silence.settle(&self.id, &record);
-        let known = with_retired(&cluster, &record);
+        let known = self.known_groups(&cluster);
         self.obeyed = Some(Obeyed { record: Arc::new(record), cluster });
         if new_config {
             self.bound_lease();
@@ -137,6 +137,18 @@ impl<R: Rules> Node<R> {
         }
         self.executor_touched = true;
         self.wants_stale = true;
+    }
+
+    /// The groups that this node's executor must know: those of the configuration, and those that it
+    /// dropped before their stop was proved. A witness knows none.
+    pub(crate) fn known_groups(&self, cluster: &Arc<Cluster>) -> Arc<Cluster> {
+        if self.is_witness() {
+            return Arc::new(Cluster { groups: Vec::new(), ..Cluster::clone(cluster) });
+        }
+        match self.record() {
+            Some(record) => with_retired(cluster, record),
+            None => cluster.clone(),
+        }
     }
 
     /// H35: a committed record of mine is not in the other's past. Neither side is merged.
@@ -156,9 +168,7 @@ impl<R: Rules> Node<R> {
     }
 }
 
-/// The groups that an executor must know: those of the configuration, and those that it dropped
-/// before their stop was proved.
-pub(crate) fn with_retired(cluster: &Arc<Cluster>, record: &Record) -> Arc<Cluster> {
+fn with_retired(cluster: &Arc<Cluster>, record: &Record) -> Arc<Cluster> {
     let dropped = record.retired.values().filter(|group| cluster.group(&group.id).is_none());
     let dropped: Vec<_> = dropped.cloned().collect();
     if dropped.is_empty() {

@@ -25,6 +25,7 @@ mod coordinator;
 mod detect;
 mod election;
 mod exchange;
+mod exposure;
 mod fencing;
 mod follow;
 mod input;

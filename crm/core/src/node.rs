@@ -6,7 +6,7 @@ use crate::event::Event;
 use crate::execute::Executor;
 use crate::fencing::Fences;
 use crate::id::{Epoch, Incarnation, NodeId, Stamp, WriteId};
-use crate::model::{Cluster, ParseConfig, Timing};
+use crate::model::{Cluster, ParseConfig, Timing, WITNESS};
 use crate::packet::Report;
 use crate::peer::Peers;
 use crate::persist::{Durable, Pending};
@@ -171,10 +171,7 @@ impl<R: Rules> Node<R> {
         node.use_newest_config();
         if let Some(cluster) = node.config.clone() {
             // What runs is looked at before anybody grants anything (R17).
-            let known = match node.record() {
-                Some(record) => crate::follow::with_retired(&cluster, record),
-                None => cluster,
-            };
+            let known = node.known_groups(&cluster);
             node.executor.configure(now, &known);
         }
         node.stand_at = Some(now + node.timing.keepalive * 2 + node.standing_delay());
@@ -279,6 +276,11 @@ impl<R: Rules> Node<R> {
         peers.chain(fixed.into_iter().flatten()).min().map(|at| at.max(self.now))
     }
 
+    /// R4: this voter is the witness, which runs nothing, stands for nothing and looks at nothing.
+    pub(crate) fn is_witness(&self) -> bool {
+        self.id.as_str() == WITNESS
+    }
+
     /// The newest record, which may not be committed yet.
     pub(crate) fn record(&self) -> Option<&Record> {
         self.stored.record.as_ref()
@@ -358,10 +360,12 @@ impl<R: Rules> Node<R> {
         let (Some(cluster), Some(record)) = (self.config.clone(), &self.stored.record) else {
             return;
         };
+        // Between a node and the witness all paths count as one link: every packet takes each.
+        let links = |node: &crate::model::NodeSpec| if self.is_witness() { 1 } else { node.links.len() };
         let mut wanted: std::collections::BTreeMap<NodeId, usize> =
-            cluster.nodes.iter().map(|node| (node.id.clone(), node.links.len())).collect();
+            cluster.nodes.iter().map(|node| (node.id.clone(), links(node))).collect();
         if cluster.witness.is_some() {
-            wanted.insert(NodeId::new(crate::model::WITNESS), 1);
+            wanted.insert(NodeId::new(WITNESS), 1);
         }
         let owners = record.grants.values().map(|grant| &grant.owner);
         for name in record.voters.keys().chain(record.old_voters.keys()).chain(owners) {

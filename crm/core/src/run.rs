@@ -20,7 +20,9 @@ impl<R: Rules> Node<R> {
         let now = self.now;
         if self.lease_until.is_some_and(|until| until <= now) && self.coordinating().is_none() {
             self.lapse_lease();
-            let text = if self.lease_protects() {
+            let text = if self.is_witness() {
+                "no coordinator is heard whose quorum holds"
+            } else if self.lease_protects() {
                 "no coordinator renews this node's lease: what runs here is stopped, before the watchdog resets the machine"
             } else {
                 "no coordinator renews this node's lease: nothing new is started here"

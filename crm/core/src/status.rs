@@ -35,6 +35,8 @@ pub struct Status {
     pub maintenance: Option<String>,
     pub cluster_stopped: bool,
     pub nodes: Vec<NodeStatus>,
+    /// The third vote, where the configuration names one.
+    pub witness: Option<NodeStatus>,
     pub groups: Vec<GroupStatus>,
     pub services: Vec<ServiceStatus>,
 }

@@ -3,7 +3,7 @@
 use crate::election::Role;
 use crate::event::Event;
 use crate::id::{Digest, NodeId};
-use crate::model::{Fencing, NodeSpec};
+use crate::model::{Fencing, NodeSpec, WITNESS};
 use crate::node::Node;
 use crate::packet::GroupPhase;
 use crate::record::{Grant, GrantState};
@@ -39,6 +39,7 @@ impl<R: Rules> Node<R> {
             }),
             cluster_stopped: record.is_some_and(|r| r.intents.cluster_stopped),
             nodes: self.node_statuses(now),
+            witness: self.witness_status(now),
             groups: self.group_statuses(),
             services: Vec::new(),
         };
@@ -50,10 +51,11 @@ impl<R: Rules> Node<R> {
     pub(crate) fn merge_local(&self, mut status: Status) -> Status {
         let local = self.status(self.now);
         status.draft_differs = local.draft_differs;
-        for node in &mut status.nodes {
+        for node in status.nodes.iter_mut().chain(&mut status.witness) {
             node.links = local
                 .nodes
                 .iter()
+                .chain(&local.witness)
                 .find(|other| other.id == node.id)
                 .map(|other| other.links.clone())
                 .unwrap_or_default();
@@ -77,24 +79,9 @@ impl<R: Rules> Node<R> {
         status
     }
 
-    fn protection(&self) -> String {
-        let Some(cluster) = &self.config else { return String::new() };
-        match &cluster.fencing {
-            Fencing::None => {
-                "none: nothing proves a silent node dead; only groups that say so move on silence"
-                    .to_owned()
-            }
-            Fencing::Devices { .. } => {
-                "fencing device: a silent node's groups move when the device has proved it dead"
-                    .to_owned()
-            }
-        }
-    }
-
     fn node_statuses(&self, now: Time) -> Vec<NodeStatus> {
         let Some(cluster) = &self.config else { return Vec::new() };
         let record = self.record();
-        let intents = record.map(|r| &r.intents);
         let mut nodes: Vec<NodeStatus> = Vec::new();
         // An owner that the configuration no longer has is still somebody's concern.
         let owners = record.iter().flat_map(|record| record.grants.values());
@@ -107,71 +94,89 @@ impl<R: Rules> Node<R> {
             .map(|id| NodeSpec { id: id.clone(), links: vec![], voter: false, watchdog: None })
             .collect();
         for spec in cluster.nodes.iter().chain(&removed) {
-            let peer = self.peers.get(&spec.id);
-            let state = if spec.id == self.id {
-                if self.obeyed.is_some() { NodeState::Online } else { NodeState::Joining }
-            } else {
-                match peer {
-                    Some(peer) if peer.is_proved_dead() => NodeState::Dead,
-                    Some(peer) if peer.alive => {
-                        let obeys = peer
-                            .heartbeat
-                            .as_ref()
-                            .is_some_and(|beat| beat.obeyed != Default::default());
-                        if obeys { NodeState::Online } else { NodeState::Joining }
-                    }
-                    Some(_) if intents.is_some_and(|i| i.leaving.contains(&spec.id)) => {
-                        NodeState::Left
-                    }
-                    Some(peer) if peer.heard.is_some() => NodeState::Lost,
-                    _ => NodeState::Unseen,
-                }
-            };
-            let links = peer.map_or_else(Vec::new, |peer| {
-                peer.links
-                    .iter()
-                    .zip(&spec.links)
-                    .enumerate()
-                    .map(|(number, (link, address))| {
-                        let number = u8::try_from(number).unwrap_or(u8::MAX);
-                        link.status(
-                            now,
-                            number,
-                            address,
-                            self.timing.deadtime,
-                            self.timing.keepalive,
-                        )
-                    })
-                    .collect()
-            });
-            nodes.push(NodeStatus {
-                id: spec.id.clone(),
-                state,
-                // Of the committed record: one that is only proposed may still be lost.
-                voter: self
-                    .obeyed
-                    .as_ref()
-                    .map(|obeyed| obeyed.record.as_ref())
-                    .or(record)
-                    .is_some_and(|r| r.voters.contains_key(&spec.id)),
-                standby: intents.is_some_and(|i| i.standby.contains(&spec.id)),
-                leaving: intents.is_some_and(|i| i.leaving.contains(&spec.id)),
-                silent_for: peer.filter(|p| !p.alive).and_then(|p| p.silent_for(now)),
-                incarnation: if spec.id == self.id {
-                    Some(self.incarnation)
-                } else {
-                    peer.and_then(|p| p.session.live())
-                },
-                obeyed: if spec.id == self.id {
-                    self.obeyed.as_ref().map(|o| o.record.stamp)
-                } else {
-                    peer.and_then(|p| p.heartbeat.as_ref()).map(|beat| beat.obeyed)
-                },
-                fencing: self.fences.last.get(&spec.id).cloned(),
-                links,
-            });
+            nodes.push(self.node_status(spec, now));
         }
         nodes
+    }
+
+    /// The witness, where there is one: a voter like any other, with one link of all its paths.
+    fn witness_status(&self, now: Time) -> Option<NodeStatus> {
+        let address = self.config.as_ref()?.witness.as_ref()?.address.clone();
+        let id = NodeId::new(WITNESS);
+        let spec = NodeSpec { id, links: vec![address], voter: true, watchdog: None };
+        Some(self.node_status(&spec, now))
+    }
+
+    fn node_status(&self, spec: &NodeSpec, now: Time) -> NodeStatus {
+        let record = self.record();
+        let intents = record.map(|r| &r.intents);
+        let peer = self.peers.get(&spec.id);
+        let state = if spec.id == self.id {
+            if self.obeyed.is_some() { NodeState::Online } else { NodeState::Joining }
+        } else {
+            match peer {
+                Some(peer) if peer.is_proved_dead() => NodeState::Dead,
+                Some(peer) if peer.alive => {
+                    let obeys = peer
+                        .heartbeat
+                        .as_ref()
+                        .is_some_and(|beat| beat.obeyed != Default::default());
+                    if obeys { NodeState::Online } else { NodeState::Joining }
+                }
+                Some(_) if intents.is_some_and(|i| i.leaving.contains(&spec.id)) => {
+                    NodeState::Left
+                }
+                Some(peer) if peer.heard.is_some() => NodeState::Lost,
+                _ => NodeState::Unseen,
+            }
+        };
+        let links = peer.map_or_else(Vec::new, |peer| {
+            peer.links
+                .iter()
+                .zip(&spec.links)
+                .enumerate()
+                .map(|(number, (link, address))| {
+                    let number = u8::try_from(number).unwrap_or(u8::MAX);
+                    link.status(
+                        now,
+                        number,
+                        address,
+                        self.timing.deadtime,
+                        self.timing.keepalive,
+                    )
+                })
+                .collect()
+        });
+        NodeStatus {
+            id: spec.id.clone(),
+            state,
+            // Of the committed record: one that is only proposed may still be lost.
+            voter: self
+                .obeyed
+                .as_ref()
+                .map(|obeyed| obeyed.record.as_ref())
+                .or(record)
+                .is_some_and(|r| match r.voters.get(&spec.id) {
+                    // With another disk it is another voter (R18).
+                    Some(store) => spec.id != self.id || *store == self.stored.store,
+                    None => false,
+                }),
+            standby: intents.is_some_and(|i| i.standby.contains(&spec.id)),
+            leaving: intents.is_some_and(|i| i.leaving.contains(&spec.id)),
+            silent_for: peer.filter(|p| !p.alive).and_then(|p| p.silent_for(now)),
+            incarnation: if spec.id == self.id {
+                Some(self.incarnation)
+            } else {
+                peer.and_then(|p| p.session.live())
+            },
+            obeyed: if spec.id == self.id {
+                self.obeyed.as_ref().map(|o| o.record.stamp)
+            } else {
+                peer.and_then(|p| p.heartbeat.as_ref()).map(|beat| beat.obeyed)
+            },
+            fencing: self.fences.last.get(&spec.id).cloned(),
+            links,
+        }
     }
 
     fn group_statuses(&self) -> Vec<GroupStatus> {
@@ -314,6 +319,7 @@ impl<R: Rules> Node<R> {
                 }
             }
         }
+        warnings.extend(self.witness_warning(status));
         if self.draft.differs.is_some() {
             warnings.push(
                 "cluster.yaml on this node differs from the configuration in force; nothing acts on it until `crm apply`".to_owned(),
@@ -322,6 +328,7 @@ impl<R: Rules> Node<R> {
         if let Some(cluster) = &self.config
             && cluster.fencing == Fencing::None
             && cluster.nodes.len() > 1
+            && !self.watchdogs_protect()
         {
             warnings.push("fencing: none; nothing proves a silent node dead".to_owned());
         }

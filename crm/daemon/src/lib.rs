@@ -34,10 +34,12 @@ mod timer;
 mod timing;
 mod watchdog;
 mod watches;
+mod witness;
 
 pub use founding::{found, note_contact};
 pub use options::{LogKind, Options};
 pub use store::replace_file;
+pub use witness::{WitnessOptions, check_files as check_witness_files, serve as serve_witness};
 
 use clap::Parser;
 use crm_core::Shutdown;

@@ -4,7 +4,7 @@ use crate::clock;
 use crate::control::Question;
 use crate::duties::Flow;
 use crate::event_loop::Daemon;
-use crm_api::{ConfigReport, Reply, Request, VersionReport};
+use crm_api::{ConfigReport, Problem, Refusal, Reply, Request, VersionReport};
 use crm_core::event::Event;
 use crm_core::id::RequestId;
 use crm_core::operator::Outcome;
@@ -96,6 +96,11 @@ impl Daemon {
                     .as_ref()
                     .map(|text| format!("{:032x}", crm_core::digest::digest(text.as_bytes()).0)),
                 text: self.config.as_ref().map(ToString::to_string),
+            }),
+            Request::Witness => Reply::Problem(Problem {
+                kind: Refusal::BadRequest,
+                reason: "this is a node of a cluster, not a witness".to_owned(),
+                hint: "`crm status` shows how this node sees its witness".to_owned(),
             }),
             // The connection answers this one itself.
             Request::Events { .. } => Reply::End,

@@ -10,6 +10,7 @@ use crate::observe;
 use crate::queue::{Datagram, Happening, Origin, Seat};
 use crate::world::World;
 use crm_core::event::Severity;
+use crm_core::model::WITNESS;
 use crm_core::operation::{Action, Operation};
 use crm_core::packet::{Message, Packet};
 use crm_core::record::Stored;
@@ -106,9 +107,12 @@ impl<R: Rules> World<R> {
             let text = brief(&packet.message);
             self.trace.line(self.now, by.as_str(), "says", format_args!("to {at}: {text}"));
         }
+        // Between a node and the witness every packet takes every path, as it does with `crmd`.
+        let witness = self.machines[target].id.as_str() == WITNESS
+            || self.machines[from].id.as_str() == WITNESS;
         let links = match link {
-            Some(link) => link..link + 1,
-            None => 0..LINKS,
+            Some(link) if !witness => link..link + 1,
+            _ => 0..LINKS,
         };
         for link in links {
             for bytes in &sheets {

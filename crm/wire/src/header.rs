@@ -67,6 +67,15 @@ impl<'a> Header<'a> {
     }
 }
 
+/// The cluster that a datagram names, for one that serves several and must choose whose keys open it.
+/// Nothing is authentic yet.
+///
+/// # Errors
+/// It is not one of ours.
+pub fn named_cluster(datagram: &[u8]) -> Result<ClusterId, Reject> {
+    Header::read(datagram).map(|(header, _, _)| header.cluster)
+}
+
 /// The counter as the nonce of ChaCha20-Poly1305.
 pub(crate) fn nonce(counter: u64) -> [u8; 12] {
     let mut nonce = [0; 12];

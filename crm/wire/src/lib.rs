@@ -32,7 +32,7 @@ pub use base64::Base64Error;
 pub use cluster_id::ClusterId;
 pub use endpoint::{Endpoint, EndpointError};
 pub use fragment::{MAX_FRAGMENTS, MAX_MESSAGE, chunk_size};
-pub use header::{MAJOR_VERSION, MAX_DATAGRAM, MAX_NAME, NameError, check_name};
+pub use header::{MAJOR_VERSION, MAX_DATAGRAM, MAX_NAME, NameError, check_name, named_cluster};
 pub use import::{HeartbeatKey, HeartbeatKeys, ImportWarning, Method, import_authkeys};
 pub use keyfile::{KeyFileProblem, KeyId};
 pub use open::Opened;

@@ -5,6 +5,7 @@ use super::guard::Guard;
 use super::node::{Node, install_programs};
 use super::probe::Probe;
 use super::radio::Radio;
+use super::watchdog::Watchdogs;
 use crm_core::status::{LinkStatus, Status};
 use crm_sandbox::{FenceMode, Keeper, Power, SharedPower, Switchboard, script};
 use std::collections::BTreeMap;
@@ -18,6 +19,10 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug)]
 pub struct Options {
     pub nodes: Vec<String>,
+    /// Machines that are no nodes: on the same networks, with disks and addresses of their own.
+    pub beside: Vec<String>,
+    /// Each node has a watchdog that ends it.
+    pub watchdogs: bool,
     /// Networks that connect them all.
     pub links: u8,
     /// What the daemons log (`CRM_LOG_FILTER`); `None`: as in life.
@@ -30,7 +35,12 @@ impl Options {
     #[must_use]
     pub fn new(nodes: &[&str], links: u8) -> Options {
         let nodes = nodes.iter().map(ToString::to_string).collect();
-        Options { nodes, links, log_filter: None, program: None }
+        let beside = Vec::new();
+        Options { nodes, beside, watchdogs: false, links, log_filter: None, program: None }
+    }
+
+    fn machines(&self) -> impl Iterator<Item = &String> {
+        self.nodes.iter().chain(&self.beside)
     }
 }
 
@@ -44,6 +54,7 @@ pub struct Laboratory {
     client: Keeper,
     pub(super) power: SharedPower,
     _switchboard: Switchboard,
+    watchdogs: Option<Watchdogs>,
     /// Removes the control groups of the nodes.
     groups: Option<Guard>,
 }
@@ -78,9 +89,10 @@ impl Laboratory {
             killed: Vec::new(),
         }));
         let switchboard = Switchboard::start(&directory, power.clone()).expect("the power switch");
+        let watchdogs =
+            options.watchdogs.then(|| Watchdogs::start(&directory, &options.nodes, &power));
         let nodes = options
-            .nodes
-            .iter()
+            .machines()
             .map(|name| {
                 let disk = directory.join(name);
                 for part in ["etc", "state", "run", "agents"] {
@@ -92,13 +104,14 @@ impl Laboratory {
                     power: power.clone(),
                     programs: programs.clone(),
                     log_filter: options.log_filter.clone(),
+                    watchdog: watchdogs.as_ref().map(|dogs| dogs.library().to_owned()),
                     daemon: None,
                 };
                 (name.clone(), node)
             })
             .collect();
         let runs: Vec<PathBuf> =
-            options.nodes.iter().map(|name| directory.join(name).join("run")).collect();
+            options.machines().map(|name| directory.join(name).join("run")).collect();
         let groups = freezer::groups(&directory, &runs);
         let laboratory = Laboratory {
             directory,
@@ -108,13 +121,14 @@ impl Laboratory {
             client,
             power,
             _switchboard: switchboard,
+            watchdogs,
             groups,
         };
         for link in 0..laboratory.options.links {
             laboratory.plug(&laboratory.client, "client", link, 250);
         }
-        for name in laboratory.options.nodes.clone() {
-            laboratory.power_on(&name);
+        for name in laboratory.options.machines() {
+            laboratory.power_on(name);
         }
         laboratory
     }
@@ -122,18 +136,26 @@ impl Laboratory {
     /// Address of a node on a link.
     #[must_use]
     pub fn address(&self, node: &str, link: u8) -> String {
-        let at = self.options.nodes.iter().position(|name| name == node).unwrap_or(200);
+        let at = self.options.machines().position(|name| name == node).unwrap_or(200);
         format!("10.77.{link}.{}", at + 1)
     }
 
     /// The `nodes:` part of a configuration.
     #[must_use]
     pub fn nodes_yaml(&self) -> String {
+        self.nodes_yaml_of(&self.options.nodes)
+    }
+
+    /// The same for some of them.
+    #[must_use]
+    pub fn nodes_yaml_of(&self, names: &[String]) -> String {
         let mut text = String::from("nodes:\n");
-        for name in &self.options.nodes {
+        for name in names {
             let links: Vec<String> =
                 (0..self.options.links).map(|link| self.address(name, link)).collect();
-            text.push_str(&format!("  {name}: {{links: [{}]}}\n", links.join(", ")));
+            let dog = self.watchdogs.as_ref().map(|dogs| dogs.device(name));
+            let dog = dog.map_or(String::new(), |path| format!(", watchdog: {}", path.display()));
+            text.push_str(&format!("  {name}: {{links: [{}]{dog}}}\n", links.join(", ")));
         }
         text
     }
@@ -141,9 +163,15 @@ impl Laboratory {
     /// A `fencing:` part with the laboratory's power switch for every node.
     #[must_use]
     pub fn fencing_yaml(&self, timeout: &str, delay: &str) -> String {
+        self.fencing_yaml_of(&self.options.nodes, timeout, delay)
+    }
+
+    /// The same for some of them.
+    #[must_use]
+    pub fn fencing_yaml_of(&self, names: &[String], timeout: &str, delay: &str) -> String {
         let mut text = format!("fencing_delay: {delay}\nfencing:\n");
         let script = script(&self.directory);
-        for name in &self.options.nodes {
+        for name in names {
             let script = script.display();
             text.push_str(&format!(
                 "  {name}: {{agent: command, command: {script}, timeout: {timeout}}}\n"
@@ -163,7 +191,11 @@ impl Laboratory {
 
     /// Founds the cluster on the first node, lets the others join, and waits until all vote.
     pub fn found(&mut self, configuration: &str) {
-        let names = self.options.nodes.clone();
+        self.found_of(&self.options.nodes.clone(), configuration);
+    }
+
+    /// The same with some of the nodes.
+    pub fn found_of(&mut self, names: &[String], configuration: &str) {
         let Some(first) = names.first() else { return };
         std::fs::write(self.node(first).etc("cluster.yaml"), configuration).expect("cluster.yaml");
         self.node(first).crm(&["init"]);
@@ -176,7 +208,7 @@ impl Laboratory {
             self.node_mut(name).start_daemon(&[]);
         }
         self.wait("every node votes", Duration::from_secs(40), |lab| {
-            lab.view().is_some_and(|status| {
+            lab.view_of(names).is_some_and(|status| {
                 status.quorum
                     && status.nodes.len() == names.len()
                     && status.nodes.iter().all(|n| n.voter && n.obeyed == Some(status.stamp))
@@ -187,7 +219,14 @@ impl Laboratory {
     /// The coordinator's view, from any node that gives it.
     #[must_use]
     pub fn view(&self) -> Option<Status> {
-        self.nodes.values().filter_map(Node::try_status).find(|status| status.quorum)
+        self.view_of(&self.options.nodes)
+    }
+
+    /// The same from some of the nodes.
+    #[must_use]
+    pub fn view_of(&self, names: &[String]) -> Option<Status> {
+        let nodes = names.iter().filter_map(|name| self.nodes.get(name));
+        nodes.filter_map(Node::try_status).find(|status| status.quorum)
     }
 
     /// Waits for a condition.
@@ -248,7 +287,7 @@ impl Laboratory {
         std::fs::create_dir_all(&run).expect("run directory");
         let keeper = Keeper::start(name).expect("the node's namespaces");
         for link in 0..self.options.links {
-            let last = self.options.nodes.iter().position(|n| n == name).unwrap_or(200) + 1;
+            let last = self.options.machines().position(|n| n == name).unwrap_or(200) + 1;
             self.plug(&keeper, name, link, last);
         }
         self.power
@@ -289,6 +328,12 @@ impl Laboratory {
 
     pub fn set_fencing(&self, mode: FenceMode) {
         self.power.lock().unwrap_or_else(PoisonError::into_inner).mode = mode;
+    }
+
+    /// Nodes that their watchdog has reset, in order, and when nothing of them ran any more.
+    #[must_use]
+    pub fn resets(&self) -> Vec<(String, Instant)> {
+        self.watchdogs.as_ref().map(Watchdogs::resets).unwrap_or_default()
     }
 
     /// Nodes that the power switch has ended, in order.
@@ -380,6 +425,7 @@ impl Laboratory {
 
 impl Drop for Laboratory {
     fn drop(&mut self) {
+        drop(self.watchdogs.take());
         let mut power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
         power.keepers.clear();
         drop(power);

@@ -12,6 +12,8 @@ mod laboratory;
 mod node;
 mod probe;
 mod radio;
+mod watchdog;
+mod witness;
 
 pub use crm_sandbox::{FenceMode, Keeper};
 pub use disk::Disk;

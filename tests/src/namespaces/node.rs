@@ -24,6 +24,8 @@ pub struct Node {
     pub(super) power: SharedPower,
     pub(super) programs: PathBuf,
     pub(super) log_filter: Option<String>,
+    /// Preloaded into its daemon, where the node has a watchdog.
+    pub(super) watchdog: Option<PathBuf>,
     pub(super) daemon: Option<Child>,
 }
 
@@ -37,6 +39,9 @@ impl Node {
             .env("CRM_STATE", self.disk.join("state"))
             .env("CRM_RUN", self.disk.join("run"))
             .env("CRM_AGENTS_DIR", self.disk.join("agents"))
+            .env("CRM_WITNESS_CONFIG_DIR", self.disk.join("etc"))
+            .env("CRM_WITNESS_STATE", self.disk.join("state"))
+            .env("CRM_WITNESS_RUN", self.disk.join("run"))
             .env("CRM_LOG", "text");
         if let Some(filter) = &self.log_filter {
             command.env("CRM_LOG_FILTER", filter);
@@ -156,6 +161,9 @@ impl Node {
         let log = log.unwrap_or_else(|error| panic!("log of {}: {error}", self.name));
         let again = log.try_clone().unwrap_or_else(|error| panic!("{error}"));
         let Some(mut command) = self.try_command("crmd") else { return false };
+        if let Some(library) = &self.watchdog {
+            command.env("LD_PRELOAD", library);
+        }
         let child = command
             .args(args)
             .stdin(Stdio::null())

@@ -11,6 +11,10 @@ pub(crate) fn run(args: Generate, output: &mut Output) -> Result<Exit, Failure> 
     let mut text = Vec::new();
     match args.what.as_str() {
         "man" => clap_mangen::Man::new(command).render(&mut text)?,
+        "man-witness" => {
+            let witness = command.find_subcommand("witness").cloned().unwrap_or(command);
+            clap_mangen::Man::new(witness.name("crm-witness")).render(&mut text)?;
+        }
         "bash" => clap_complete::generate(Shell::Bash, &mut command, "crm", &mut text),
         "zsh" => clap_complete::generate(Shell::Zsh, &mut command, "crm", &mut text),
         _ => clap_complete::generate(Shell::Fish, &mut command, "crm", &mut text),

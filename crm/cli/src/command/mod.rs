@@ -14,3 +14,4 @@ pub(crate) mod join;
 pub(crate) mod keygen;
 pub(crate) mod status;
 pub(crate) mod why;
+pub(crate) mod witness;

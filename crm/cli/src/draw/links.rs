@@ -8,7 +8,7 @@ use crm_core::status::Status;
 pub(crate) fn draw(status: &Status, output: &Output) -> String {
     let mut rows = Vec::new();
     let mut up = Vec::new();
-    for node in &status.nodes {
+    for node in status.nodes.iter().chain(&status.witness) {
         for link in &node.links {
             let span = |span: Option<crm_core::time::Span>| {
                 span.map_or("-".to_owned(), |span| format!("{:.1} ms", span.as_secs_f64() * 1e3))

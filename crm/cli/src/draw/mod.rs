@@ -4,3 +4,4 @@ pub(crate) mod links;
 pub(crate) mod status;
 mod table;
 pub(crate) mod why;
+pub(crate) mod witness;

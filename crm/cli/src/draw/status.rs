@@ -37,8 +37,8 @@ pub(crate) fn draw(status: &Status, output: &Output) -> String {
 }
 
 fn nodes(status: &Status, output: &Output) -> String {
-    let rows: Vec<Vec<String>> = status
-        .nodes
+    let all: Vec<&NodeStatus> = status.nodes.iter().chain(&status.witness).collect();
+    let rows: Vec<Vec<String>> = all
         .iter()
         .map(|node| {
             let hosts: Vec<&str> = status
@@ -47,11 +47,13 @@ fn nodes(status: &Status, output: &Output) -> String {
                 .filter(|group| group.owner.as_ref() == Some(&node.id))
                 .map(|group| group.id.as_str())
                 .collect();
-            vec![node.id.to_string(), state(node), hosts.join(", ")]
+            let witness = status.witness.as_ref().is_some_and(|witness| witness.id == node.id);
+            let hosts = if witness { "votes only".to_owned() } else { hosts.join(", ") };
+            vec![node.id.to_string(), state(node), hosts]
         })
         .collect();
     table(&["NODE", "STATE", "GROUPS"], &rows, |row, column, cell| {
-        let tone = status.nodes.get(row).map_or(Tone::Faint, |node| match node.state {
+        let tone = all.get(row).map_or(Tone::Faint, |node| match node.state {
             NodeState::Online => Tone::Good,
             NodeState::Lost | NodeState::Dead => Tone::Bad,
             _ => Tone::Warn,

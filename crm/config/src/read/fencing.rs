@@ -15,7 +15,7 @@ pub(crate) const DEVICE_TIMEOUT: Span = Span::secs(20);
 pub(crate) const KEYS: &[&str] = &["agent", "timeout"];
 
 const CHOICES: &str = "a device for each node (`fencing: {alpha: {agent: fence_ipmilan, …}}`), or \
-     `fencing: none` together with three nodes that vote, with a watchdog each, or `fencing: none` alone: \
+     `fencing: none` together with a watchdog on each node and three votes (a third node's or a `witness`), or `fencing: none` alone: \
      then groups with data wait for the operator when a node falls silent";
 
 impl Reader<'_> {

@@ -11,6 +11,7 @@ mod timing;
 mod top;
 mod value;
 
+pub(crate) use section::Section;
 pub(crate) use top::read_cluster;
 
 /// Every key that `cluster.yaml` knows, by the part it belongs to; agents add their parameters.
@@ -25,6 +26,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("resource", resource::RESERVED),
     ("timeouts", resource::TIMEOUT_KEYS),
     ("service", services::KEYS),
+    ("witness.yaml", crate::witness::KEYS),
+    ("cluster of a witness", crate::witness::CLUSTER_KEYS),
 ];
 
 use crate::diagnostic::Findings;

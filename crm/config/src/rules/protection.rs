@@ -2,11 +2,12 @@
 
 use super::Rulebook;
 use crate::budget::{Protection, candidates, device_time, keeps_quorum, protection_on};
+use crm_core::id::NodeId;
 use crm_core::model::{Fencing, Group};
 use crm_core::time::Span;
 
-const CURES: &str = "cures: a fencing device for each node; or three nodes that vote, with a watchdog each; \
-     or `unsafe_failover: true` on this group, if two nodes with its data are the lesser evil";
+const CURES: &str = "cures: a fencing device for each node; or a watchdog on each node and a third vote, a \
+     node's or a `witness`; or `unsafe_failover: true` on this group, if two nodes with its data are the lesser evil";
 
 impl Rulebook<'_> {
     pub(super) fn protection(&mut self) {
@@ -16,14 +17,6 @@ impl Rulebook<'_> {
         }
         for group in &cluster.groups {
             self.group_protection(group);
-        }
-        if cluster.witness.is_some() {
-            self.findings
-                .warning(self.places.find("witness"), "a witness does not vote yet")
-                .label("this version has no daemon for it: its vote is never added")
-                .help(
-                    "name a third node, which may run nothing, or a fencing device for each node",
-                );
         }
         if cluster.witness.is_some() && cluster.nodes.len() > 2 && cluster.nodes.len() % 2 == 1 {
             self.findings
@@ -86,22 +79,7 @@ impl Rulebook<'_> {
         let kinds: Vec<Protection> =
             nodes.iter().map(|node| protection_on(cluster, group, node)).collect();
         if kinds.contains(&Protection::Operator) && cluster.fencing == Fencing::None {
-            let armed = cluster.nodes.iter().any(|node| node.watchdog.is_some());
-            let label = if armed && !keeps_quorum(cluster) {
-                "it has data, and watchdogs without a third vote prove nothing"
-            } else {
-                "it has data, and nothing proves a silent node dead"
-            };
-            self.findings
-                .warning(
-                    self.places.find(&path),
-                    format!(
-                        "group `{}` waits for the operator when its node falls silent",
-                        group.id
-                    ),
-                )
-                .label(label)
-                .help(CURES);
+            self.unproved(group, &nodes);
         }
         if kinds.contains(&Protection::Silence) {
             if group.unsafe_failover && !group.is_stateless() {
@@ -127,8 +105,47 @@ impl Rulebook<'_> {
                     self.places.find(&format!("{path}/unsafe_failover")),
                     "`unsafe_failover` has no effect here",
                 )
-                .label("a fencing device protects this cluster")
+                .label(if cluster.fencing == Fencing::None {
+                    "watchdogs and three votes protect this cluster"
+                } else {
+                    "a fencing device protects this cluster"
+                })
                 .help("remove it, so that nobody believes otherwise");
         }
+    }
+
+    /// A group with data, and a node of it whose silence nothing proves to be its death.
+    fn unproved(&mut self, group: &Group, nodes: &[&NodeId]) {
+        let cluster = self.cluster;
+        let at = self.places.find(&format!("groups/{}", group.id));
+        let bare = |id: &&&NodeId| cluster.node(id).is_some_and(|node| node.watchdog.is_none());
+        if cluster.witness.is_some()
+            && let Some(node) = nodes.iter().find(bare)
+        {
+            let node_at = self.places.find(&format!("nodes/{node}"));
+            self.findings
+                .error(at, format!("group `{}` has data, and node `{node}` has no watchdog", group.id))
+                .label("the witness outvotes a silent node, and nothing ends what still runs on it")
+                .also(node_at, "no `watchdog` here")
+                .help(format!(
+                    "add `watchdog: /dev/watchdog` to node `{node}` (`softdog` will do), or a fencing \
+                     device for each node; or `unsafe_failover: true` to this group, if two nodes with \
+                     its data are the lesser evil"
+                ));
+            return;
+        }
+        let armed = cluster.nodes.iter().any(|node| node.watchdog.is_some());
+        let label = if armed && !keeps_quorum(cluster) {
+            "it has data, and watchdogs without a third vote prove nothing"
+        } else {
+            "it has data, and nothing proves a silent node dead"
+        };
+        self.findings
+            .warning(
+                at,
+                format!("group `{}` waits for the operator when its node falls silent", group.id),
+            )
+            .label(label)
+            .help(CURES);
     }
 }

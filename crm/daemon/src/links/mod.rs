@@ -6,17 +6,16 @@ mod receive;
 mod send;
 mod socket;
 
-pub(crate) use addresses::parse as parse_address;
+pub(crate) use addresses::{Addresses, parse as parse_address};
+pub(crate) use socket::Link;
 
 use crate::happening::Tell;
-use addresses::Addresses;
 use crm_api::{LinkCounters, LinksReport};
 use crm_core::Refused;
 use crm_core::id::{Incarnation, NodeId};
 use crm_core::model::Cluster;
 use crm_core::time::{Span, Time};
 use crm_wire::{AuthKeys, ClusterId, Endpoint};
-use socket::Link;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Between two tries to bind an address that is not there yet.

@@ -11,6 +11,11 @@ impl Links {
     /// Seals a packet and sends it to where it goes.
     pub(crate) fn send(&mut self, to: &Destination, packet: &Packet) {
         let targets: Vec<(LinkId, SocketAddr)> = match to {
+            Destination::Link { node, .. } | Destination::Node(node)
+                if self.addresses.is_witness(node) =>
+            {
+                self.paths_to_witness()
+            }
             Destination::Link { node, link } => {
                 self.addresses.on_link(node, *link).into_iter().collect()
             }
@@ -34,6 +39,18 @@ impl Links {
         }
         datagrams.truncate(1);
         self.datagrams = datagrams;
+    }
+
+    /// Every link of this node that speaks the witness's kind of IP.
+    fn paths_to_witness(&self) -> Vec<(LinkId, SocketAddr)> {
+        let mut paths = Vec::new();
+        for (link, number) in self.links.iter().zip(0u8..) {
+            let own = link.wanted().as_ref().map(SocketAddr::is_ipv4);
+            let fits = |to: &SocketAddr| own == Ok(to.is_ipv4());
+            let to = self.addresses.witness_on(LinkId(number)).filter(fits);
+            paths.extend(to.map(|to| (LinkId(number), to)));
+        }
+        paths
     }
 
     fn emit(&mut self, link: LinkId, to: SocketAddr, datagrams: &[Vec<u8>]) {

@@ -16,36 +16,36 @@ const SEND_BYTES: usize = 2 * 1024 * 1024;
 const TRAFFIC_CLASS: u32 = 0xc0;
 
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     wanted: Result<SocketAddr, String>,
     socket: Option<AsyncFd<UdpSocket>>,
     problem: Option<String>,
-    pub(super) datagrams_in: u64,
-    pub(super) datagrams_out: u64,
-    pub(super) errors: u64,
+    pub(crate) datagrams_in: u64,
+    pub(crate) datagrams_out: u64,
+    pub(crate) errors: u64,
 }
 
 impl Link {
-    pub(super) fn new(wanted: Result<SocketAddr, String>) -> Link {
+    pub(crate) fn new(wanted: Result<SocketAddr, String>) -> Link {
         let (datagrams_in, datagrams_out, errors) = (0, 0, 0);
         Link { wanted, socket: None, problem: None, datagrams_in, datagrams_out, errors }
     }
 
-    pub(super) fn wanted(&self) -> &Result<SocketAddr, String> {
+    pub(crate) fn wanted(&self) -> &Result<SocketAddr, String> {
         &self.wanted
     }
 
-    pub(super) fn socket(&self) -> Option<&AsyncFd<UdpSocket>> {
+    pub(crate) fn socket(&self) -> Option<&AsyncFd<UdpSocket>> {
         self.socket.as_ref()
     }
 
     /// Not bound, and another try may help.
-    pub(super) fn may_be_bound_later(&self) -> bool {
+    pub(crate) fn may_be_bound_later(&self) -> bool {
         self.socket.is_none() && self.wanted.is_ok()
     }
 
     /// Binds if need be. An event at the first failure and when it works after all.
-    pub(super) fn bind(&mut self, number: usize) -> Option<Event> {
+    pub(crate) fn bind(&mut self, number: usize) -> Option<Event> {
         if self.socket.is_some() {
             return None;
         }
@@ -78,7 +78,7 @@ impl Link {
         }
     }
 
-    pub(super) fn report(&self, number: u8) -> LinkCounters {
+    pub(crate) fn report(&self, number: u8) -> LinkCounters {
         LinkCounters {
             problem: self.problem.clone(),
             datagrams_in: self.datagrams_in,
