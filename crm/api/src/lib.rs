@@ -15,7 +15,9 @@ pub use error::{ApiError, Exit};
 pub use message::{
     Problem, Refusal, Reply, ReplyLine, Request, RequestLine, StampedEvent, decode, encode,
 };
-pub use report::{ConfigReport, LinkCounters, LinksReport, VersionReport, WitnessCluster, WitnessReport};
+pub use report::{
+    ConfigReport, LinkCounters, LinksReport, VersionReport, WitnessCluster, WitnessReport,
+};
 
 /// Version of this protocol. It rises only when an old client would misunderstand.
 pub const PROTOCOL_VERSION: u32 = 1;

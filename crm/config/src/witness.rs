@@ -120,7 +120,10 @@ impl Reader<'_> {
         }
         if let Some(extra) = section.entries.get(CLUSTERS_MAX) {
             self.findings
-                .error(extra.key_at.clone(), format!("{} clusters are too many", section.entries.len()))
+                .error(
+                    extra.key_at.clone(),
+                    format!("{} clusters are too many", section.entries.len()),
+                )
                 .label(format!("one witness serves at most {CLUSTERS_MAX}"))
                 .help("set up a second witness");
         }
@@ -137,7 +140,8 @@ impl Reader<'_> {
         let section = Section::open(&entry.value, what, self)?.allow(CLUSTER_KEYS, self);
         let authkeys = section.entry("authkeys").and_then(|entry| {
             self.places.note("authkeys", &entry.value.at);
-            let path = PathBuf::from(self.text(&entry.value, "`authkeys`", "the path of a file")?);
+            let path =
+                PathBuf::from(self.text(&entry.value, "`authkeys`", "the path of a file")?);
             if !path.is_absolute() {
                 self.wrong(&entry.value, "`authkeys`", "a path that begins with `/`");
             }

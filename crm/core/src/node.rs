@@ -361,7 +361,8 @@ impl<R: Rules> Node<R> {
             return;
         };
         // Between a node and the witness all paths count as one link: every packet takes each.
-        let links = |node: &crate::model::NodeSpec| if self.is_witness() { 1 } else { node.links.len() };
+        let links =
+            |node: &crate::model::NodeSpec| if self.is_witness() { 1 } else { node.links.len() };
         let mut wanted: std::collections::BTreeMap<NodeId, usize> =
             cluster.nodes.iter().map(|node| (node.id.clone(), links(node))).collect();
         if cluster.witness.is_some() {

@@ -123,9 +123,7 @@ impl<R: Rules> Node<R> {
                         .is_some_and(|beat| beat.obeyed != Default::default());
                     if obeys { NodeState::Online } else { NodeState::Joining }
                 }
-                Some(_) if intents.is_some_and(|i| i.leaving.contains(&spec.id)) => {
-                    NodeState::Left
-                }
+                Some(_) if intents.is_some_and(|i| i.leaving.contains(&spec.id)) => NodeState::Left,
                 Some(peer) if peer.heard.is_some() => NodeState::Lost,
                 _ => NodeState::Unseen,
             }
@@ -137,13 +135,7 @@ impl<R: Rules> Node<R> {
                 .enumerate()
                 .map(|(number, (link, address))| {
                     let number = u8::try_from(number).unwrap_or(u8::MAX);
-                    link.status(
-                        now,
-                        number,
-                        address,
-                        self.timing.deadtime,
-                        self.timing.keepalive,
-                    )
+                    link.status(now, number, address, self.timing.deadtime, self.timing.keepalive)
                 })
                 .collect()
         });

@@ -61,12 +61,8 @@ impl Watchdogs {
                 .custom_flags(OFlag::O_NONBLOCK.bits())
                 .open(&path)
                 .expect("the pipe");
-            let dog = Dog {
-                node: node.clone(),
-                pipe,
-                power: power.clone(),
-                resets: dogs.resets.clone(),
-            };
+            let dog =
+                Dog { node: node.clone(), pipe, power: power.clone(), resets: dogs.resets.clone() };
             let ended = ended.clone();
             dogs.threads.push(std::thread::spawn(move || dog.watch(&ended)));
         }

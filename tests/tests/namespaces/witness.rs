@@ -41,7 +41,11 @@ fn set_up(lab: &mut Laboratory, cluster: &str, nodes: &[String], configuration: 
 #[test]
 fn h4_of_a_pair_with_watchdogs_and_no_device_the_witness_decides_and_nobody_runs_it_twice() {
     let pair = names(&["alpha", "beta"]);
-    let options = Options { beside: names(&[WITNESS]), watchdogs: true, ..Options::new(&["alpha", "beta"], 1) };
+    let options = Options {
+        beside: names(&[WITNESS]),
+        watchdogs: true,
+        ..Options::new(&["alpha", "beta"], 1)
+    };
     let mut lab = Laboratory::new(options);
     let config = format!(
         "cluster: lab\n{}witness: {}\n{ARMED}fencing: none\ngroups:\n{}",
@@ -77,7 +81,11 @@ fn h4_of_a_pair_with_watchdogs_and_no_device_the_witness_decides_and_nobody_runs
     outside.wait_for("beta", frozen, Duration::from_secs(40));
     let served = Instant::now();
     let resets = lab.resets();
-    assert!(matches!(resets.as_slice(), [(node, _)] if node == "alpha"), "{resets:?}\n{}", lab.logs());
+    assert!(
+        matches!(resets.as_slice(), [(node, _)] if node == "alpha"),
+        "{resets:?}\n{}",
+        lab.logs()
+    );
     let (_, reset) = &resets[0];
     say(format!(
         "a pair with watchdogs and a witness: hung machine reset {:?} after it hung, served by the other \
@@ -87,9 +95,10 @@ fn h4_of_a_pair_with_watchdogs_and_no_device_the_witness_decides_and_nobody_runs
         served.saturating_duration_since(*reset),
     ));
     assert!(lab.node("beta").has_address(WEB));
-    let twice = outside.answers().into_iter().filter(|answer| {
-        answer.from.as_deref() == Some("beta") && answer.done < *reset
-    });
+    let twice = outside
+        .answers()
+        .into_iter()
+        .filter(|answer| answer.from.as_deref() == Some("beta") && answer.done < *reset);
     assert_eq!(twice.count(), 0, "two ran it\n{}", lab.logs());
 }
 
@@ -156,7 +165,11 @@ fn w9_one_witness_of_two_clusters_decides_in_each_and_its_loss_moves_nothing() {
     assert_eq!(of(&lab), before, "{}", lab.logs());
     assert!(!lab.node("alpha").crm(&["status"]).contains("witness at"), "{}", lab.logs());
     let seen = lab.node(WITNESS).witnessed("lab").status.expect("it votes");
-    assert!(seen.nodes.iter().all(|node| node.state == NodeState::Online), "{seen:?}\n{}", lab.logs());
+    assert!(
+        seen.nodes.iter().all(|node| node.state == NodeState::Online),
+        "{seen:?}\n{}",
+        lab.logs()
+    );
     // Cut off from it on both: the pair still sees one another, and that is enough.
     lab.isolate(WITNESS, 1, true);
     lab.wait("what is exposed is told", Duration::from_secs(20), |lab| exposed(lab, "alpha"));
@@ -169,7 +182,8 @@ fn w9_one_witness_of_two_clusters_decides_in_each_and_its_loss_moves_nothing() {
     // Terminals that go away, one that looks and one that is asked whether to apply: nobody said yes.
     let other = lab.node("alpha").disk.join("other.yaml");
     let text = std::fs::read_to_string(lab.node("alpha").etc("cluster.yaml")).expect("in force");
-    std::fs::write(&other, text.replace("prefer: [alpha, beta]", "prefer: [beta]")).expect("a draft");
+    std::fs::write(&other, text.replace("prefer: [alpha, beta]", "prefer: [beta]"))
+        .expect("a draft");
     let path = other.display().to_string();
     for words in [["status", "--watch"], ["apply", path.as_str()]] {
         let mut looking = lab.node("alpha").command("crm");

@@ -143,7 +143,8 @@ mod tests {
         let witness = NodeId::new(WITNESS);
         assert!(addresses.is_witness(&witness));
         let address = |text| parse(text, 694).expect("address");
-        let on = |addresses: &Addresses, link| addresses.witness_on(LinkId(link)).collect::<Vec<_>>();
+        let on =
+            |addresses: &Addresses, link| addresses.witness_on(LinkId(link)).collect::<Vec<_>>();
         let named = address("192.0.2.9");
         for _ in 0..2 {
             addresses.learn(&witness, LinkId(0), named);

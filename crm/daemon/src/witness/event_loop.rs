@@ -45,8 +45,10 @@ impl Witness {
     /// # Errors
     /// The kernel refuses a timer or a signal.
     pub(super) async fn run(&mut self, mut ears: Ears) -> Result<(), String> {
-        let caught = |kind| signal(kind).map_err(|error| format!("signals cannot be caught: {error}"));
-        let (mut term, mut int) = (caught(SignalKind::terminate())?, caught(SignalKind::interrupt())?);
+        let caught =
+            |kind| signal(kind).map_err(|error| format!("signals cannot be caught: {error}"));
+        let (mut term, mut int) =
+            (caught(SignalKind::terminate())?, caught(SignalKind::interrupt())?);
         let mut timer = Timer::new().map_err(|error| format!("no timer: {error}"))?;
         let mut service_watchdog = ServiceWatchdog::new();
         systemd::ready(&format!("{} clusters", self.seats.len()));
@@ -89,7 +91,8 @@ impl Witness {
             self.network.bind_missing(now);
         }
         let mut events = Vec::new();
-        for seat in self.seats.iter_mut().filter(|seat| seat.deadline().is_some_and(|at| at <= now)) {
+        for seat in self.seats.iter_mut().filter(|seat| seat.deadline().is_some_and(|at| at <= now))
+        {
             events.extend(seat.wake(now, &mut self.network));
         }
         self.record(events);
@@ -156,8 +159,9 @@ impl Witness {
             _ => (
                 Reply::Problem(Problem {
                     kind: Refusal::BadRequest,
-                    reason: "this is the socket of a witness, which has a vote and nothing to operate"
-                        .to_owned(),
+                    reason:
+                        "this is the socket of a witness, which has a vote and nothing to operate"
+                            .to_owned(),
                     hint: "ask a node of the cluster, or `crm witness status` here".to_owned(),
                 }),
                 false,

@@ -21,10 +21,8 @@ pub(super) type Changed = (usize, Result<Box<AuthKeys>, String>);
 pub(super) fn watch(files: Vec<PathBuf>) -> io::Result<UnboundedReceiver<Changed>> {
     let (sender, receiver) = unbounded_channel();
     let mut files: Vec<KeyFile> = files.into_iter().map(KeyFile::new).collect();
-    std::thread::Builder::new()
-        .name("witness-keys".to_owned())
-        .stack_size(STACK_BYTES)
-        .spawn(move || {
+    std::thread::Builder::new().name("witness-keys".to_owned()).stack_size(STACK_BYTES).spawn(
+        move || {
             loop {
                 std::thread::sleep(EVERY);
                 for (seat, file) in files.iter_mut().enumerate() {
@@ -36,6 +34,7 @@ pub(super) fn watch(files: Vec<PathBuf>) -> io::Result<UnboundedReceiver<Changed
                     }
                 }
             }
-        })?;
+        },
+    )?;
     Ok(receiver)
 }

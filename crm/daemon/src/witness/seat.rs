@@ -129,7 +129,8 @@ impl Seat {
                 let mut events = Vec::new();
                 // Only a write that succeeded shows that nothing is wrong any more.
                 if matches!(input, Input::Written { .. }) && self.problem.take().is_some() {
-                    events.push(self.of_cluster(Event::info("recovered", "it has its voter again")));
+                    events
+                        .push(self.of_cluster(Event::info("recovered", "it has its voter again")));
                 }
                 events.extend(self.input(now, input, network));
                 events
@@ -154,7 +155,8 @@ impl Seat {
                 Err(problem) => Event::error("keys-refused", problem),
             },
             (Holds::Voter(_), Err(problem)) => {
-                let text = format!("{}; the keys read before stay in use", problem.replace('\n', " "));
+                let text =
+                    format!("{}; the keys read before stay in use", problem.replace('\n', " "));
                 self.key_problem = Some(text.clone());
                 Event::error("keys-refused", text)
             }

@@ -58,7 +58,9 @@ struct Told {
 pub(super) enum Wish {
     Event(Event),
     /// It has ended: why, and whether because something failed.
-    Ended { reason: String },
+    Ended {
+        reason: String,
+    },
 }
 
 impl Voter {
@@ -225,9 +227,8 @@ impl Voter {
         };
         let targets = self.addresses.everywhere(node);
         let mut datagrams = Vec::new();
-        let sealed = postcard::to_stdvec(packet)
-            .map_err(|error| error.to_string())
-            .and_then(|payload| {
+        let sealed =
+            postcard::to_stdvec(packet).map_err(|error| error.to_string()).and_then(|payload| {
                 self.endpoint.seal(&payload, &mut datagrams).map_err(|error| error.to_string())
             });
         match sealed {
