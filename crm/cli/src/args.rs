@@ -1,6 +1,9 @@
 //! The command line.
 
+mod rehearse;
+
 use clap::{Args as ClapArgs, Parser, Subcommand};
+pub(crate) use rehearse::{Replay, Simulate, Verify};
 use std::path::PathBuf;
 
 /// Apart from a command's own options, which are what one looks for in its help.
@@ -82,6 +85,12 @@ pub(crate) enum Command {
     Join(Join),
     /// Check a configuration and print the failover budget of each group
     Check(Check),
+    /// Rehearse a configuration: what each fault, and pairs of faults, do to its groups
+    Verify(Verify),
+    /// Step through a run that verify found
+    Replay(Replay),
+    /// Play one story of faults and commands against a configuration
+    Simulate(Simulate),
     /// Commit a configuration to all nodes or to none, after showing what it changes
     Apply(Apply),
     /// Make a key file, or rotate its keys

@@ -75,6 +75,12 @@ pub struct Agents {
     children: BTreeMap<u64, Child>,
     next: u64,
     pub mood: Mood,
+    /// Single resources that misbehave; the first that fits a call counts.
+    pub troubles: Vec<(Key, Mood)>,
+    /// Shortest and longest time of a call that goes well; otherwise [`Agents::brisk`].
+    pub pace: Option<fn(&Operation) -> (Micros, Micros)>,
+    /// Counts changes of resources.
+    pub changes: u64,
 }
 
 impl Agents {
@@ -115,15 +121,21 @@ impl Agents {
         let key = (operation.group.clone(), operation.resource.clone());
         let action = operation.action;
         let before = self.state(&key);
-        let afflicted = self.mood.only.is_none_or(|only| only == action);
-        let mood = if afflicted { self.mood.clone() } else { Mood::default() };
+        self.changes += u64::from(action != Action::Status);
+        let fits = |mood: &Mood| mood.only.is_none_or(|only| only == action);
+        let trouble = self.troubles.iter().find(|(at, mood)| at == &key && fits(mood));
+        let mood = match trouble {
+            Some((_, mood)) => mood.clone(),
+            None if fits(&self.mood) => self.mood.clone(),
+            None => Mood::default(),
+        };
         let hangs = random.chance(mood.hang_per_mille);
         let fails = random.chance(mood.fail_per_mille);
-        let mut takes = match action {
-            Action::Status => random.spread(2 * MILLI, 80 * MILLI),
-            Action::Start | Action::Promote => random.spread(10 * MILLI, 1_500 * MILLI),
-            Action::Stop | Action::Demote => random.spread(10 * MILLI, 800 * MILLI),
+        let (shortest, longest) = match self.pace {
+            Some(pace) => pace(operation),
+            None => Agents::brisk(action),
         };
+        let mut takes = random.spread(shortest, longest);
         takes += random.below(mood.slowness + 1);
         let outcome = if fails { OpOutcome::Failed { code: 1 } } else { OpOutcome::Done };
         match (action, before) {
@@ -150,6 +162,14 @@ impl Agents {
             child: self.next,
             ends: (!hangs).then_some(now + takes),
             times_out: now + operation.timeout.as_micros(),
+        }
+    }
+
+    fn brisk(action: Action) -> (Micros, Micros) {
+        match action {
+            Action::Status => (2 * MILLI, 80 * MILLI),
+            Action::Start | Action::Promote => (10 * MILLI, 1_500 * MILLI),
+            Action::Stop | Action::Demote => (10 * MILLI, 800 * MILLI),
         }
     }
 
@@ -199,6 +219,7 @@ impl Agents {
             Action::Stop => any(random, [State::Partial, State::Running, State::Running]),
             _ => before,
         };
+        self.changes += u64::from(child.action != Action::Status);
         self.states.insert(child.key.clone(), after);
         if child.action == Action::Status && done {
             outcome = match after {
@@ -220,6 +241,7 @@ impl Agents {
             return false;
         }
         self.states.insert(key.clone(), State::Stopped);
+        self.changes += 1;
         true
     }
 
@@ -227,6 +249,7 @@ impl Agents {
     pub fn power_off(&mut self) {
         self.states.clear();
         self.children.clear();
+        self.changes += 1;
     }
 }
 

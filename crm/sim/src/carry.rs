@@ -112,7 +112,7 @@ impl<R: Rules> World<R> {
             || self.machines[from].id.as_str() == WITNESS;
         let links = match link {
             Some(link) if !witness => link..link + 1,
-            _ => 0..LINKS,
+            _ => 0..self.links,
         };
         for link in links {
             for bytes in &sheets {
@@ -141,7 +141,7 @@ impl<R: Rules> World<R> {
         self.diary.note(seat, || Entry::Writes(write, Box::new(stored.clone())));
         let machine = &mut self.machines[seat];
         let run = machine.run;
-        let failed = std::mem::take(&mut machine.disk.fails);
+        let failed = std::mem::take(&mut machine.disk.fails) || machine.disk.full;
         self.trace.note(&[7, seat as u64, self.now, stored.writes]);
         self.trace.line(
             self.now,
@@ -272,6 +272,3 @@ fn brief(message: &Message) -> String {
         other => format!("{other:?}"),
     }
 }
-
-/// Links of every machine.
-pub(crate) const LINKS: u8 = 2;

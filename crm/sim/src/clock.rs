@@ -30,6 +30,16 @@ impl Clock {
         Time(self.offset.saturating_add(local.max(0) as u64))
     }
 
+    /// The clock jumps forward (AS2 excludes it).
+    pub fn step(&mut self, by: Micros) {
+        self.offset = self.offset.saturating_add(by);
+    }
+
+    /// The clock stood still for so long (AS2 excludes it).
+    pub fn stood_still(&mut self, time: Micros) {
+        self.booted = self.booted.saturating_add(time);
+    }
+
     /// The first true time at which the clock reads `local` or more.
     #[must_use]
     pub fn when(&self, local: Time) -> Micros {

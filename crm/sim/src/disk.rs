@@ -17,12 +17,15 @@ pub struct Disk {
     pub slowness: Micros,
     /// The next write fails (fault).
     pub fails: bool,
+    /// Every write fails (fault).
+    pub full: bool,
 }
 
 impl Disk {
     #[must_use]
     pub fn new(durable: Stored) -> Disk {
-        Disk { durable, pending: VecDeque::new(), busy_until: 0, slowness: 0, fails: false }
+        let pending = VecDeque::new();
+        Disk { durable, pending, busy_until: 0, slowness: 0, fails: false, full: false }
     }
 
     #[must_use]

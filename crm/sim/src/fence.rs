@@ -23,6 +23,8 @@ pub enum Device {
     Unreported,
     /// Refuses at once.
     Fails,
+    /// Reports success and does nothing, which AS3 excludes.
+    Lies,
 }
 
 /// One request, as the device and the requester's shell know it.
@@ -38,6 +40,8 @@ pub struct Request {
     pub executed: Option<Micros>,
     pub reported: bool,
     pub cancelled: bool,
+    /// What it reports is not true (AS3 excludes it).
+    pub lie: bool,
 }
 
 /// When a request is carried out, and when and how it is answered.
@@ -91,6 +95,7 @@ impl Devices {
                 Course { executes: Some(executes), reports: gives_up.max(executes), off: false }
             }
             Device::Fails => Course { executes: None, reports: answer(random, now), off: false },
+            Device::Lies => Course { executes: None, reports: answer(random, executes), off: true },
         };
         self.next += 1;
         let request = Request {
@@ -103,6 +108,7 @@ impl Devices {
             executed: None,
             reported: false,
             cancelled: false,
+            lie: device == Device::Lies,
         };
         self.requests.insert(self.next, request);
         (self.next, course)

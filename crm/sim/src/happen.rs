@@ -16,6 +16,10 @@ use crm_core::{FenceResult, Input};
 
 impl<R: Rules> World<R> {
     pub(crate) fn happen(&mut self, what: Happening) {
+        if let Some(later) = self.stands_still(&what) {
+            self.queue.push(later, what);
+            return;
+        }
         match what {
             Happening::Wake { seat, run } => {
                 let machine = &mut self.machines[seat];
@@ -96,6 +100,7 @@ impl<R: Rules> World<R> {
                 }
             }
             Happening::Thaws { seat } => self.thaws(seat),
+            Happening::Resumes { seat } => self.resumes(seat),
             Happening::Strikes { fault } => self.strikes(fault),
             Happening::FaultEnds { fault } => self.fault_ends(fault),
             Happening::OperatorActs { act } => self.operator_acts(act),
@@ -251,7 +256,7 @@ impl<R: Rules> World<R> {
             return;
         }
         let (by, run, id) = (request.by, request.run, request.id);
-        let off = off && request.executed.is_some();
+        let off = off && (request.executed.is_some() || request.lie);
         let result = if off {
             FenceResult::Off
         } else {

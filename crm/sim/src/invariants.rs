@@ -340,6 +340,7 @@ pub(crate) fn nothing_is_said_after_a_failed_write<R: Rules>(
 pub(crate) fn memory_is_bounded<R: Rules>(world: &mut World<R>) {
     const NAME: &str = "memory_is_bounded";
     let resources: usize = world.cluster.groups.iter().map(|g| g.resources.len()).sum();
+    let text = world.plan.layout.file.map_or(0, str::len);
     let mut found = None;
     for machine in &world.machines {
         let Some(daemon) = &machine.daemon else { continue };
@@ -349,7 +350,7 @@ pub(crate) fn memory_is_bounded<R: Rules>(world: &mut World<R>) {
         let limits = [
             ("writes under way", machine.disk.pending(), 64),
             ("ancestors in the record", history, HISTORY_MAX),
-            ("bytes in the store", size, 64 * 1024),
+            ("bytes in the store", size, 64 * 1024 + 4 * text),
             ("open agent calls", machine.agents.children().len(), 2 * resources + 2),
             ("bytes of incomplete messages", daemon.envelope.held_bytes(), 4 << 20),
         ];

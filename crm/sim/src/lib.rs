@@ -21,14 +21,17 @@ pub mod liveness;
 pub mod machine;
 pub mod mutant;
 pub mod network;
+pub mod pause;
 pub mod plan;
 pub mod queue;
 pub mod random;
+pub mod rehearse;
 pub mod report;
 pub mod roles;
 pub mod run;
 pub mod scenario;
 pub mod shrink;
+pub mod story;
 pub mod trace;
 pub mod world;
 

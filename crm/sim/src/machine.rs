@@ -8,6 +8,7 @@ use crate::queue::Datagram;
 use crm_core::id::{Incarnation, NodeId};
 use crm_core::rules::Rules;
 use crm_core::{Input, Node};
+use crate::pause::Pause;
 use std::collections::VecDeque;
 
 /// What stands between a machine's plug and its daemon.
@@ -25,6 +26,8 @@ pub struct Machine<R: Rules> {
     /// While set, the daemon gets nothing; its clock goes on.
     pub frozen_until: Option<Micros>,
     pub backlog: VecDeque<Mail>,
+    /// The whole machine stands still.
+    pub pause: Option<Pause>,
     /// When the kernel resets the machine unless it is fed before.
     pub watchdog: Option<Micros>,
     /// Comes back at once after a power cut (fault).
@@ -75,6 +78,7 @@ impl<R: Rules> Machine<R> {
             run: 0,
             frozen_until: None,
             backlog: VecDeque::new(),
+            pause: None,
             watchdog: None,
             boots_fast: false,
             lost: false,

@@ -96,6 +96,10 @@ pub enum Happening {
     Thaws {
         seat: Seat,
     },
+    /// A machine that stood still goes on.
+    Resumes {
+        seat: Seat,
+    },
     /// The fault, operator or step of the plan with this number.
     Strikes {
         fault: usize,

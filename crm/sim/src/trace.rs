@@ -4,10 +4,28 @@ use crate::clock::Micros;
 use std::collections::VecDeque;
 use std::fmt;
 
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub at: Micros,
+    /// A machine, or `*` for the world.
+    pub who: String,
+    pub what: String,
+    pub rest: String,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Entry { at, who, what, rest } = self;
+        let (seconds, micros) = (at / 1_000_000, at % 1_000_000);
+        write!(f, "{seconds:>6}.{micros:06} {who:<8} {what:<10} {rest}")
+    }
+}
+
 /// The lines are kept only when somebody wants to read them; the digest always is.
 #[derive(Debug, Default)]
 pub struct Trace {
-    lines: Option<VecDeque<String>>,
+    lines: Option<VecDeque<Entry>>,
     digest: u64,
     /// Everything, instead of the last lines.
     whole: bool,
@@ -56,20 +74,17 @@ impl Trace {
         if !self.whole && lines.len() == TAIL_MAX {
             lines.pop_front();
         }
-        lines.push_back(format!(
-            "{:>6}.{:06} {who:<8} {what:<10} {rest}",
-            at / 1_000_000,
-            at % 1_000_000
-        ));
+        let (who, what) = (who.to_owned(), what.to_owned());
+        lines.push_back(Entry { at, who, what, rest: rest.to_string() });
     }
 
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        self.lines.iter().flatten().cloned().collect()
+        self.lines.iter().flatten().map(ToString::to_string).collect()
     }
 
-    /// Lines since the last call.
-    pub fn take_lines(&mut self) -> Vec<String> {
+    /// What happened since the last call.
+    pub fn take(&mut self) -> Vec<Entry> {
         self.lines.as_mut().map(|lines| lines.drain(..).collect()).unwrap_or_default()
     }
 }

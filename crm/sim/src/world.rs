@@ -41,6 +41,8 @@ pub struct World<R: Rules> {
     pub figures: Figures,
     /// The configuration that the layout began with.
     pub cluster: Cluster,
+    /// Links of every machine.
+    pub links: u8,
     pub keys: AuthKeys,
     /// The key file that the cluster began with.
     pub key_text: String,
@@ -89,8 +91,10 @@ impl<R: Rules> World<R> {
         let (key_text, keys) = new_keys(&mut root.fork("keys"))?;
         let mut stores = root.fork("stores");
         let ids = plan.layout.machines();
-        let voters: BTreeMap<_, _> =
+        let store_ids: BTreeMap<_, _> =
             ids.iter().map(|id| (id.clone(), StoreId(stores.next_u128()))).collect();
+        let mut voters = store_ids.clone();
+        voters.retain(|id, _| cluster.node(id).is_none_or(|node| node.voter));
         let mut record = Record::founding(&text, &ids[0], StoreId(0));
         record.voters.clone_from(&voters);
         record.old_voters.clone_from(&voters);
@@ -108,7 +112,7 @@ impl<R: Rules> World<R> {
             .iter()
             .enumerate()
             .map(|(seat, id)| {
-                let mut stored = Stored::new(voters.get(id).copied().unwrap_or_default());
+                let mut stored = Stored::new(store_ids.get(id).copied().unwrap_or_default());
                 if plan.begin != Begin::Joined || seat == 0 {
                     stored.record = Some(record.clone());
                 }
@@ -126,6 +130,7 @@ impl<R: Rules> World<R> {
             trace,
             diary: Diary::default(),
             figures: Figures::default(),
+            links: cluster.nodes.first().map_or(1, |node| node.links.len() as u8),
             cluster,
             keys,
             key_text,
@@ -220,6 +225,7 @@ impl<R: Rules> World<R> {
         machine.powered = false;
         machine.daemon = None;
         machine.frozen_until = None;
+        machine.pause = None;
         machine.backlog.clear();
         machine.watchdog = None;
         machine.daemon_ran = false;

@@ -12,6 +12,7 @@ pub(crate) mod generate;
 pub(crate) mod init;
 pub(crate) mod join;
 pub(crate) mod keygen;
+pub(crate) mod rehearse;
 pub(crate) mod status;
 pub(crate) mod why;
 pub(crate) mod witness;
