@@ -4,11 +4,11 @@ use crate::agents::Agents;
 use crate::clock::{Clock, Micros};
 use crate::disk::Disk;
 use crate::envelope::Envelope;
+use crate::pause::Pause;
 use crate::queue::Datagram;
 use crm_core::id::{Incarnation, NodeId};
 use crm_core::rules::Rules;
 use crm_core::{Input, Node};
-use crate::pause::Pause;
 use std::collections::VecDeque;
 
 /// What stands between a machine's plug and its daemon.

@@ -115,7 +115,6 @@ fn as3_a_device_that_lies_is_shown_and_not_judged() {
         let case = rehearse::Case { seed, ..both.clone() };
         rehearse::try_once(&subject, &case, false).unwrap()
     });
-    for m in rehearse::replay(&subject, &rehearse::Case{seed:2,..both.clone()}, false).unwrap().0 { println!("{m}"); }
     let held = tries.filter(|trial| trial.groups[0].both > 0).count();
     assert!(held > 0, "a machine that freezes, is called off and is not: two holders");
     let honest = token("freezes:alpha+device-unreported:alpha").case(&subject).unwrap();

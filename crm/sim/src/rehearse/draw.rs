@@ -16,7 +16,10 @@ pub fn draw(report: &Report) -> String {
         draw_budget(&mut text, budget);
     }
     for group in &report.never_up {
-        let _ = writeln!(text, "\n{group} does not come up even without a fault; `crm simulate` shows why");
+        let _ = writeln!(
+            text,
+            "\n{group} does not come up even without a fault; `crm simulate` shows why"
+        );
     }
     let (judged, shown): (Vec<&Row>, Vec<&Row>) =
         report.rows.iter().partition(|row| row.breaks.is_none());
@@ -67,7 +70,8 @@ fn draw_budget(text: &mut String, budget: &Budget) {
 }
 
 fn table(rows: &[&Row]) -> String {
-    let heading = ["FAULT", "GROUP", "WHAT HAPPENS", "DOWN: MIN  MEDIAN  MAX", "TWO HOLDERS", "OPERATOR"];
+    let heading =
+        ["FAULT", "GROUP", "WHAT HAPPENS", "DOWN: MIN  MEDIAN  MAX", "TWO HOLDERS", "OPERATOR"];
     let mut cells: Vec<[String; 6]> = vec![heading.map(str::to_owned)];
     let mut last = "";
     for row in rows {
@@ -93,7 +97,8 @@ fn ends(row: &Row) -> String {
     if let [(only, _)] = &row.ends[..] {
         return only.clone();
     }
-    let parts: Vec<String> = row.ends.iter().map(|(end, count)| format!("{end} {count}x")).collect();
+    let parts: Vec<String> =
+        row.ends.iter().map(|(end, count)| format!("{end} {count}x")).collect();
     parts.join(", ")
 }
 

@@ -8,39 +8,95 @@ use std::fmt::Write;
 /// One fault. Nodes are seats, in the order of the file; the witness comes after them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    Dies { node: Seat },
-    Reboots { node: Seat },
+    Dies {
+        node: Seat,
+    },
+    Reboots {
+        node: Seat,
+    },
     /// The whole machine stands still for a while; its clock goes on.
-    Hangs { node: Seat },
+    Hangs {
+        node: Seat,
+    },
     /// The same, and its clock stands still too: a virtual machine that is paused.
-    Paused { node: Seat },
-    DaemonDies { node: Seat },
-    DaemonHangs { node: Seat },
-    ClockJumps { node: Seat },
-    DiskFull { node: Seat },
-    DiskSlow { node: Seat },
+    Paused {
+        node: Seat,
+    },
+    DaemonDies {
+        node: Seat,
+    },
+    DaemonHangs {
+        node: Seat,
+    },
+    ClockJumps {
+        node: Seat,
+    },
+    DiskFull {
+        node: Seat,
+    },
+    DiskSlow {
+        node: Seat,
+    },
     /// In one direction; `link: None` is all links.
-    CutOneWay { from: Seat, to: Seat, link: Option<u8> },
-    Cut { a: Seat, b: Seat, link: Option<u8> },
-    Isolated { node: Seat },
+    CutOneWay {
+        from: Seat,
+        to: Seat,
+        link: Option<u8>,
+    },
+    Cut {
+        a: Seat,
+        b: Seat,
+        link: Option<u8>,
+    },
+    Isolated {
+        node: Seat,
+    },
     /// A whole network between all machines.
-    LinkGone { link: u8 },
+    LinkGone {
+        link: u8,
+    },
     Blackout,
     WitnessGone,
     PingsFail,
-    DeviceGone { node: Seat },
-    DeviceSlow { node: Seat },
-    DeviceUnreported { node: Seat },
-    DeviceLies { node: Seat },
-    ResourceDies { group: GroupId, resource: ResourceId },
+    DeviceGone {
+        node: Seat,
+    },
+    DeviceSlow {
+        node: Seat,
+    },
+    DeviceUnreported {
+        node: Seat,
+    },
+    DeviceLies {
+        node: Seat,
+    },
+    ResourceDies {
+        group: GroupId,
+        resource: ResourceId,
+    },
     /// It dies, and does not start again on that node.
-    StartFails { group: GroupId, resource: ResourceId },
-    StartHangs { group: GroupId, resource: ResourceId },
+    StartFails {
+        group: GroupId,
+        resource: ResourceId,
+    },
+    StartHangs {
+        group: GroupId,
+        resource: ResourceId,
+    },
     /// It dies, and starts nowhere.
-    StartsNowhere { group: GroupId, resource: ResourceId },
+    StartsNowhere {
+        group: GroupId,
+        resource: ResourceId,
+    },
     /// An operator moves the group, and it does not stop.
-    StopFails { group: GroupId, resource: ResourceId },
-    StopHangs { group: GroupId, resource: ResourceId },
+    StopFails {
+        group: GroupId,
+        resource: ResourceId,
+    },
+    StopHangs {
+        group: GroupId,
+        resource: ResourceId,
+    },
 }
 
 /// What the promises rest on, where a fault takes it away.

@@ -34,7 +34,15 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         names: &[
-            "mysql", "mariadb", "galera", "pgsql", "postgresql", "oracle", "oralsnr", "oractl", "db2",
+            "mysql",
+            "mariadb",
+            "galera",
+            "pgsql",
+            "postgresql",
+            "oracle",
+            "oralsnr",
+            "oractl",
+            "db2",
         ],
         words: "databases",
         start: (2 * SECOND, 30 * SECOND),

@@ -225,12 +225,7 @@ impl<'a> Ledger<'a> {
         });
     }
 
-    pub(super) fn report(
-        mut self,
-        faults: &[Fault],
-        singles: Coverage,
-        pairs: Coverage,
-    ) -> Report {
+    pub(super) fn report(mut self, faults: &[Fault], singles: Coverage, pairs: Coverage) -> Report {
         self.weed();
         let subject = self.subject;
         let groups = &subject.cluster.groups;
@@ -267,9 +262,10 @@ impl<'a> Ledger<'a> {
     fn budgets(&self, faults: &[Fault]) -> Vec<Budget> {
         let cluster = &self.subject.cluster;
         let deaths = |at: usize| {
-            let of_nodes = self.singles.iter().filter(|(number, _)| {
-                matches!(faults.get(**number), Some(Fault::Dies { .. }))
-            });
+            let of_nodes = self
+                .singles
+                .iter()
+                .filter(|(number, _)| matches!(faults.get(**number), Some(Fault::Dies { .. })));
             let outcomes = of_nodes.flat_map(|(_, trials)| trials).map(move |(all, _)| all[at]);
             outcomes.filter(|outcome| matches!(outcome.end, End::Moved { .. }))
         };
@@ -378,7 +374,8 @@ fn can_move(subject: &Subject, at: usize, fault: &Fault) -> bool {
 fn taken_for_granted(subject: &Subject) -> Vec<String> {
     let mut all = vec![
         assumed(),
-        "machines boot in 4 to 60 s; a device answers in 0.2 to 2.5 s unless it is the fault".to_owned(),
+        "machines boot in 4 to 60 s; a device answers in 0.2 to 2.5 s unless it is the fault"
+            .to_owned(),
         "our own agents' resources are seen to die at once, others at the next status".to_owned(),
         "the wall clock is read by nothing here, so its steps are no fault".to_owned(),
     ];

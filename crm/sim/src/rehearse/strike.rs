@@ -1,7 +1,7 @@
 //! Lets a fault strike a world, and takes it back.
 
 use super::fault::Fault;
-use super::pace;
+use super::{Subject, pace};
 use crate::agents::{Key, Mood};
 use crate::clock::{MILLI, Micros, SECOND};
 use crate::faults::Wish;
@@ -17,7 +17,13 @@ use crm_core::rules::Sound;
 
 /// Lets a fault strike now. `number` names it for [`lift`]; `random` draws how long it lasts where
 /// it ends by itself.
-pub(super) fn strike(world: &mut World<Sound>, number: usize, fault: &Fault, random: &mut Random) {
+pub(super) fn strike(
+    world: &mut World<Sound>,
+    subject: &Subject,
+    number: usize,
+    fault: &Fault,
+    random: &mut Random,
+) {
     let words = fault.words(&world.cluster);
     world.trace.line(world.now, "*", "fault", format_args!("{words}"));
     match fault {
@@ -28,11 +34,11 @@ pub(super) fn strike(world: &mut World<Sound>, number: usize, fault: &Fault, ran
             world.queue.push(back, Happening::PowerOn { seat: *node });
         }
         Fault::Hangs { node } => {
-            let until = world.now + random.spread(200 * MILLI, 60 * SECOND);
+            let until = world.now + while_it_lasts(subject, random);
             world.pauses(*node, until, false);
         }
         Fault::Paused { node } => {
-            let until = world.now + random.spread(SECOND, 120 * SECOND);
+            let until = world.now + while_it_lasts(subject, random);
             world.pauses(*node, until, true);
         }
         Fault::DaemonDies { node } => {
@@ -40,7 +46,7 @@ pub(super) fn strike(world: &mut World<Sound>, number: usize, fault: &Fault, ran
             world.daemon_crash(*node, back);
         }
         Fault::DaemonHangs { node } => {
-            let until = world.now + random.spread(200 * MILLI, 60 * SECOND);
+            let until = world.now + while_it_lasts(subject, random);
             world.freezes(*node, until);
         }
         Fault::ClockJumps { node } => {
@@ -140,6 +146,15 @@ fn device(world: &mut World<Sound>, node: Seat, device: Device) {
     world.devices.moods.insert(node, device);
 }
 
+/// How long something stands still: hardly noticed, or beyond the longest failover.
+fn while_it_lasts(subject: &Subject, random: &mut Random) -> Micros {
+    if random.chance(500) {
+        random.spread(200 * MILLI, subject.failover.max(SECOND))
+    } else {
+        random.between(subject.failover, subject.failover * 2 + 30 * SECOND)
+    }
+}
+
 /// Where something of this group runs.
 fn host(world: &World<Sound>, group: &GroupId) -> Option<Seat> {
     world.machines.iter().position(|machine| machine.powered && machine.agents.holds_group(group))
@@ -169,9 +184,10 @@ fn trouble(
 /// A resource dies where it runs. The kernel tells of some; the next look finds the others.
 fn dies(world: &mut World<Sound>, group: &GroupId, resource: &ResourceId, random: &mut Random) {
     let key: Key = (group.clone(), resource.clone());
-    let spec = world.cluster.group(group).and_then(|group| {
-        group.resources.iter().find(|spec| &spec.id == resource).cloned()
-    });
+    let spec = world
+        .cluster
+        .group(group)
+        .and_then(|group| group.resources.iter().find(|spec| &spec.id == resource).cloned());
     for seat in 0..world.machines.len() {
         let machine = &mut world.machines[seat];
         if !machine.agents.dies(&key) {
@@ -205,6 +221,3 @@ fn moves(world: &mut World<Sound>, group: &GroupId) {
         }
     }
 }
-
-/// Longest time by which a fault ends by itself.
-pub(super) const ENDS_WITHIN: Micros = 120 * SECOND;

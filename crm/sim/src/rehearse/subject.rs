@@ -47,7 +47,11 @@ impl Subject {
             digest: digest(text),
             quiet: patience.saturating_add(QUIET_MORE),
             failover,
-            longest: patience.saturating_add(starts).saturating_add(slowest_call * 8) + LONGEST_MORE,
+            longest: patience
+                .saturating_mul(4)
+                .saturating_add(starts)
+                .saturating_add(slowest_call.saturating_mul(8))
+                .saturating_add(LONGEST_MORE),
             cluster,
         })
     }
@@ -86,7 +90,8 @@ fn layout(text: &str, cluster: &Cluster) -> Layout {
     fn kept(text: &str) -> &'static str {
         Box::leak(text.to_owned().into_boxed_str())
     }
-    let nodes: Vec<&'static str> = cluster.nodes.iter().map(|node| kept(node.id.as_str())).collect();
+    let nodes: Vec<&'static str> =
+        cluster.nodes.iter().map(|node| kept(node.id.as_str())).collect();
     let shape = |group: &Group| Shape {
         name: kept(group.id.as_str()),
         prefer: &[],

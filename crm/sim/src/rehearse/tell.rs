@@ -32,7 +32,11 @@ impl fmt::Display for Moment {
 ///
 /// # Errors
 /// A configuration that the parser refuses.
-pub fn replay(subject: &Subject, case: &Case, packets: bool) -> Result<(Vec<Moment>, Trial), String> {
+pub fn replay(
+    subject: &Subject,
+    case: &Case,
+    packets: bool,
+) -> Result<(Vec<Moment>, Trial), String> {
     let mut trial = try_once(subject, case, true)?;
     let moments = tell(std::mem::take(&mut trial.entries), trial.struck_at, packets);
     Ok((moments, trial))
@@ -97,7 +101,10 @@ fn read(subject: &Subject, text: &str) -> Result<Vec<Event>, String> {
                 format!("events, line {}, column {column}", row + 1)
             };
             let at = story::span(time).map_err(|what| {
-                format!("{}: {what}\nhint: each event begins with its time: 10s crash NODE", place(0))
+                format!(
+                    "{}: {what}\nhint: each event begins with its time: 10s crash NODE",
+                    place(0)
+                )
             })?;
             let step = Step::read(command, &subject.cluster).map_err(|misread| {
                 let Misread { word, what, hint } = misread;

@@ -25,7 +25,9 @@ impl Token {
     /// What a token looks like.
     pub fn parse(text: &str) -> Result<Token, String> {
         let shape = || {
-            format!("`{text}` is not a token; expected FAULT[+FAULT]@SEED.DIGEST, as `crm verify` prints it")
+            format!(
+                "`{text}` is not a token; expected FAULT[+FAULT]@SEED.DIGEST, as `crm verify` prints it"
+            )
         };
         let (names, rest) = text.trim().rsplit_once('@').ok_or_else(shape)?;
         let (seed, digest) = rest.split_once('.').ok_or_else(shape)?;
@@ -86,7 +88,8 @@ mod tests {
     #[test]
     fn what_is_no_token_is_said() {
         let subject = Subject::new(&crate::layouts::find("pair").unwrap().text()).unwrap();
-        for text in ["", "x", "dies:alpha", "dies:alpha@", "dies:alpha@1", "@1.a", "dies:alpha@x.1"] {
+        for text in ["", "x", "dies:alpha", "dies:alpha@", "dies:alpha@1", "@1.a", "dies:alpha@x.1"]
+        {
             let error = Token::parse(text).unwrap_err();
             assert!(error.contains("expected FAULT"), "{error}");
         }

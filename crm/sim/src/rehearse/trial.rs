@@ -20,7 +20,9 @@ pub enum End {
     Untouched,
     /// It was down for a while, and serves where it was.
     Restarted,
-    Moved { to: Seat },
+    Moved {
+        to: Seat,
+    },
     /// It served again only after the fault was repaired.
     Waited,
     /// It served again only after an operator had cleared its failures.
@@ -76,10 +78,10 @@ pub fn try_once(subject: &Subject, case: &Case, traced: bool) -> Result<Trial, S
     }
     for (number, fault) in faults.into_iter().enumerate() {
         stage.until(first + gap * number as u64);
-        strike::strike(&mut stage.world, number, fault, &mut random);
+        strike::strike(&mut stage.world, subject, number, fault, &mut random);
         stage.look();
     }
-    stage.settle(subject.quiet, subject.longest + strike::ENDS_WITHIN);
+    stage.settle(subject.quiet, subject.longest);
     let broken_off = stage.world.now;
     let during = stage.watch.clone();
     strike::lift(&mut stage.world);
@@ -260,10 +262,13 @@ impl Stage {
         }
     }
 
-    /// Something is under way: a start, a stop, a device at work.
+    /// Something is under way: a start, a stop, a device at work, a machine that will go on.
     fn is_busy(&self) -> bool {
-        let machines = self.world.machines.iter().filter(|machine| machine.powered);
-        let mut calls = machines.flat_map(|machine| machine.agents.children().values());
+        let machines = || self.world.machines.iter().filter(|machine| machine.powered);
+        if machines().any(|machine| machine.frozen_until.is_some() || machine.pause.is_some()) {
+            return true;
+        }
+        let mut calls = machines().flat_map(|machine| machine.agents.children().values());
         calls.any(|call| call.action != Action::Status) || self.world.devices.are_busy()
     }
 

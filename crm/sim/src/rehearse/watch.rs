@@ -66,9 +66,8 @@ impl Notes {
         let Some(group) = world.cluster.groups.get(number) else { return };
         let now = world.now;
         let runs: Vec<Seat> = live(world).filter(|seat| is_whole(world, *seat, group)).collect();
-        let holders = live(world)
-            .filter(|seat| world.machines[*seat].agents.holds_group(&group.id))
-            .count();
+        let holders =
+            live(world).filter(|seat| world.machines[*seat].agents.holds_group(&group.id)).count();
         // It stays where it was as long as it serves there.
         self.on = self.on.filter(|seat| runs.contains(seat)).or(runs.first().copied());
         match (self.on, self.down_since) {
