@@ -1,6 +1,6 @@
 //! The agent's side of the contract: actions, exit codes, parameters, the call's surroundings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -154,6 +154,10 @@ pub(crate) struct Context {
     pub(crate) node: String,
     pub(crate) deadline: Deadline,
     pub(crate) state_dir: PathBuf,
+    /// The cluster's record says that every other copy of the group's data is stale.
+    pub(crate) freshest: bool,
+    /// Nodes that the cluster has proved dead.
+    pub(crate) peers_dead: BTreeSet<String>,
 }
 
 impl Context {
@@ -189,6 +193,13 @@ impl Context {
             deadline: Deadline::from_timeout(timeout),
             state_dir: variable("CRM_STATE_DIR")
                 .map_or_else(|| PathBuf::from(DEFAULT_STATE_DIR), PathBuf::from),
+            freshest: variable("CRM_DATA").as_deref() == Some("freshest"),
+            peers_dead: variable("CRM_PEERS_DEAD")
+                .iter()
+                .flat_map(|names| names.split(','))
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
         })
     }
 }

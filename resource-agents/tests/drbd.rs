@@ -105,6 +105,67 @@ fn start_waits_for_a_dead_primary_to_be_noticed() {
 }
 
 #[test]
+fn i8_the_connection_to_a_peer_is_ended_only_if_its_death_is_proved() {
+    let still_connected = |test: &str| {
+        let stand_in = StandIn::new(test)
+            .found_in("06-a-primary.b")
+            .answers("dump", "01-dump.a")
+            .leads_to("primary", PRIMARY);
+        stand_in.on("disconnect", "");
+        stand_in.on("connect", "");
+        stand_in
+    };
+    let started = |stand_in: &StandIn, node: &str, dead: &str| {
+        r0(stand_in).with("node", node).with("peers_dead", dead).run("start").ok();
+        let calls = stand_in.calls();
+        calls
+            .into_iter()
+            .filter(|call| call.starts_with("drbdadm") && !call.contains("dump"))
+            .collect()
+    };
+    let calls: Vec<String> = started(&still_connected("dead"), "b", "x,a");
+    let wanted = ["drbdadm disconnect --force r0", "drbdadm primary r0", "drbdadm connect r0"];
+    assert_eq!(calls, wanted, "ended, promoted, and listened for again");
+    // Nobody is dead, somebody else is, or it is not known who the others are.
+    for (node, dead) in [("b", ""), ("b", "b"), ("b", "x"), ("here", "a,b")] {
+        let calls: Vec<String> = started(&still_connected("lives"), node, dead);
+        assert_eq!(calls, ["drbdadm primary r0"], "{node}, {dead:?} dead");
+    }
+    // DRBD has noticed by itself.
+    let noticed = StandIn::new("noticed").found_in(SECONDARY).leads_to("primary", PRIMARY);
+    let calls: Vec<String> = started(&noticed, "b", "a");
+    assert_eq!(calls, ["drbdadm primary r0"]);
+}
+
+#[test]
+fn a_connection_that_was_ended_is_listened_on_again_whatever_happens() {
+    let stand_in = StandIn::new("listens")
+        .found_in("06-a-primary.b")
+        .answers("dump", "01-dump.a")
+        .refuses("primary", "32-promote-fence-peer-1.b");
+    stand_in.on("disconnect", "");
+    stand_in.on("connect", "exit 10");
+    let resource = r0(&stand_in).with("node", "b").with("peers_dead", "a");
+    resource.run("start").code(1).because("not proved to be outdated");
+    assert_eq!(stand_in.count("drbdadm connect r0"), 1);
+    stand_in.on("connect", "");
+    resource.run("status").code(7);
+    assert_eq!(stand_in.count("drbdadm connect r0"), 2, "the next look tries again");
+    resource.run("status").code(7);
+    assert_eq!(stand_in.count("drbdadm connect r0"), 2, "once it listens, that is enough");
+}
+
+#[test]
+fn hb25_a_lonely_copy_is_taken_if_every_other_one_is_recorded_as_stale() {
+    let lonely = StandIn::new("freshest")
+        .says("exists -\n")
+        .leads_to("up", SECONDARY)
+        .leads_to("primary", PRIMARY);
+    r0(&lonely).with("data", "freshest").run("start").ok();
+    assert_eq!(lonely.count("drbdadm primary r0"), 1);
+}
+
+#[test]
 fn a_resource_that_was_brought_up_by_start_has_to_meet_its_peer() {
     let nothing = "exists -\n";
     let lonely = StandIn::new("lonely").says(nothing).leads_to("up", SECONDARY);

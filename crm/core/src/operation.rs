@@ -1,10 +1,10 @@
 //! Agent operations, as the core asks for them and hears of them.
 
-use crate::id::{GroupId, OpId, ResourceId};
+use crate::id::{GroupId, NodeId, OpId, ResourceId};
 use crate::model::Resource;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What an agent is asked to do.
@@ -31,6 +31,18 @@ impl Action {
     }
 }
 
+/// What is known of a group's data beyond what this node's own copy says of itself. Nothing, unless the
+/// record that this node obeys and a proof say so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataWord {
+    /// Every other node that may run the group is recorded to have a stale copy, and this one is not
+    /// (I8): no newer data is anywhere.
+    pub freshest: bool,
+    /// Nodes whose last run a device or the operator proved dead before this node was given the
+    /// group, and that were not heard since.
+    pub peers_dead: BTreeSet<NodeId>,
+}
+
 /// One call of an agent. At most one is open per resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
@@ -41,6 +53,7 @@ pub struct Operation {
     /// The shell kills the whole tree after this long and reports [`OpOutcome::TimedOut`].
     pub timeout: Span,
     pub spec: Arc<Resource>,
+    pub word: DataWord,
 }
 
 /// How a call ended. It is reported only when no process of the call is left (H15), except those

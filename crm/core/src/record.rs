@@ -116,6 +116,17 @@ pub struct Grant {
     pub state: GrantState,
     /// The version that set `state`; a stop report proves only from here on (H13).
     pub since: Stamp,
+    /// Runs that a device or the operator had proved dead when this was granted. Nothing that
+    /// needs this grant was given to a later run of theirs while it stands.
+    pub deaths: BTreeMap<NodeId, Incarnation>,
+}
+
+impl Grant {
+    /// A grant that is held from the version `since` on, and whose owner is told of no death.
+    #[must_use]
+    pub fn held(owner: NodeId, since: Stamp) -> Grant {
+        Grant { owner, state: GrantState::Held, since, deaths: BTreeMap::new() }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,8 +6,9 @@ use crate::execute::{ExecuteOutput, Want};
 use crate::id::{GroupId, NodeId, ServiceId};
 use crate::model::Group;
 use crate::node::Node;
+use crate::operation::DataWord;
 use crate::packet::{Message, Report, RoleReport};
-use crate::record::GrantState;
+use crate::record::{GrantState, Record};
 use crate::rules::{Rule, Rules};
 use std::collections::BTreeMap;
 
@@ -88,6 +89,7 @@ impl<R: Rules> Node<R> {
                 // Whatever is known here, also what only an earlier configuration names.
                 _ => self.executor.reports().into_keys().map(|id| (id, Want::Hold)).collect(),
             };
+            self.executor.words(BTreeMap::new());
             self.executor.want(now, &wants);
             self.executor_touched = true;
             return;
@@ -132,6 +134,9 @@ impl<R: Rules> Node<R> {
         } else if ending {
             wants = self.stop_in_turn(&obeyed.cluster);
         }
+        let told = obeyed.cluster.groups.iter();
+        self.executor
+            .words(told.map(|group| (group.id.clone(), self.data_word(group, record))).collect());
         // Hands off comes before new wants, hands on after them: in between, old wants would count.
         let maintenance = record.intents.maintenance.is_some();
         if maintenance {
@@ -147,6 +152,31 @@ impl<R: Rules> Node<R> {
         }
         self.clear_executor(&record.failures.clone());
         self.executor_touched = true;
+    }
+
+    /// What the agents of a group may be told of its data (I8). The record is a committed one, and named
+    /// this very run as the owner; the deaths in the grant are as old as the grant, so nothing that needs
+    /// it was given to anybody since, and a run that is heard again, or a later one, is dead no more.
+    fn data_word(&self, group: &Group, record: &Record) -> DataWord {
+        let banned = record.bans.get(&group.id);
+        let is_banned = |node: &NodeId| banned.is_some_and(|nodes| nodes.contains_key(node));
+        let nodes = self.config.iter().flat_map(|cluster| &cluster.nodes).map(|node| &node.id);
+        let mut others = nodes
+            .filter(|node| **node != self.id)
+            .filter(|node| !group.only_preferred || group.prefer.contains(*node))
+            .peekable();
+        let freshest =
+            !is_banned(&self.id) && others.peek().is_some() && others.all(|node| is_banned(node));
+        let held = record
+            .grants
+            .get(&group.id)
+            .filter(|grant| grant.owner == self.id && grant.state == GrantState::Held);
+        let deaths = held.into_iter().flat_map(|grant| &grant.deaths);
+        let peers_dead = deaths.filter(|(node, run)| {
+            let peer = self.peers.get(*node);
+            peer.is_some_and(|peer| !peer.alive && peer.session.live() == Some(**run))
+        });
+        DataWord { freshest, peers_dead: peers_dead.map(|(node, _)| node.clone()).collect() }
     }
 
     /// A failure that the record no longer knows was cleared or has expired: try again.

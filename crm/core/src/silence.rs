@@ -225,8 +225,7 @@ impl<R: Rules> Node<R> {
         for (group, node) in taken {
             let exempt = cluster.group(&group).is_some_and(Group::moves_on_silence);
             if exempt && next.owner(&group).is_some_and(|owner| *owner != node) {
-                let held = Grant { owner: node, state: GrantState::Held, since: stamp };
-                next.grants.insert(group, held);
+                next.grants.insert(group, Grant::held(node, stamp));
             }
         }
     }

@@ -144,7 +144,7 @@ impl World {
     fn grant(&mut self, group: &str, owner: &str, state: &str, phase: &str, since: u64) {
         let state = if state == "held" { GrantState::Held } else { GrantState::Ending };
         let grant =
-            Grant { owner: owner.into(), state, since: Stamp { epoch: Epoch(1), version: since } };
+            Grant { state, ..Grant::held(owner.into(), Stamp { epoch: Epoch(1), version: since }) };
         self.grants.insert(group.into(), grant);
         let phase = match phase {
             "running" => GroupPhase::Running,

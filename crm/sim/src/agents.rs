@@ -274,6 +274,7 @@ mod tests {
             action,
             timeout: Span::secs(5),
             spec,
+            word: Default::default(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! `drbd`: the Primary role of one DRBD resource.
 //!
 //! Start promotes, stop demotes, status runs on every node that may take it and says whether this
-//! one could. Nothing is ever forced: what DRBD refuses is told with its reason.
+//! one could. No promotion is ever forced: what DRBD refuses is told with its reason.
 
+mod dead_peer;
 mod start;
 mod status;
 mod stop;
@@ -11,7 +12,7 @@ mod users;
 
 use std::time::Duration;
 
-use crm_drbd::Picture;
+use crm_drbd::{Picture, RecordWord};
 
 use crate::contract::{Action, Call, Failure, Outcome, Parameters};
 use crate::deadline::Deadline;
@@ -25,7 +26,8 @@ pub(crate) fn meta_data() -> MetaData {
         short_description: "The Primary role of a DRBD resource".to_owned(),
         long_description: "Start makes this node Primary, stop makes it Secondary. Status runs on \
             every node that may hold the group and tells whether its copy is the newest; only such a \
-            node is chosen. Nothing is ever forced."
+            node is chosen. Nothing is ever forced, but the end of the connection to a peer whose \
+            death is proved: DRBD itself would wait for it."
             .to_owned(),
         primary: Some(RESOURCE.to_owned()),
         parameters: vec![
@@ -67,6 +69,11 @@ pub(crate) fn run(call: &Call) -> Outcome {
         Action::Stop => stop::stop(call, &tools, name),
         Action::Validate => tools.validate(name),
     }
+}
+
+/// What the cluster's record says of this node's copy.
+fn word(call: &Call) -> RecordWord {
+    if call.context.freshest { RecordWord::Freshest } else { RecordWord::Silent }
 }
 
 /// HB13: exactly one resource, and by its name.

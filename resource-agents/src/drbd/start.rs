@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
+use crm_drbd::Resource;
 use crm_drbd::eligibility::eligibility;
 use crm_drbd::refusal::Kind;
 use crm_drbd::state::{Connection, Disk, Role};
-use crm_drbd::{RecordWord, Resource};
 
 use super::tools::{Refused, Tools};
+use super::{dead_peer, word};
 use crate::contract::{Call, Failure, Outcome};
 use crate::deadline::Pause;
 
 pub(super) fn start(call: &Call, tools: &Tools, name: &str) -> Outcome {
     let mut why = None;
-    promote(call, tools, name, &mut why).map_err(|failure| match why {
+    let outcome = promote(call, tools, name, &mut why);
+    dead_peer::listen_again(call, tools, name);
+    outcome.map_err(|failure| match why {
         // The time was over in the middle of a call: what stood in the way before says more.
         Some(why) if call.context.deadline.passed() => Failure::generic(why),
         _ => failure,
@@ -28,13 +31,18 @@ fn promote(call: &Call, tools: &Tools, name: &str, why: &mut Option<String>) -> 
         None => bring_up(call, tools, name, why)?,
     };
     // A peer that died is noticed by DRBD in a few seconds; one that lives stays Primary.
+    let mut ended = false;
     let patience = deadline.at_most(OTHER_PRIMARY);
     let mut pause = Pause::slow();
     loop {
         if resource.role == Role::Primary {
             return Ok(());
         }
-        may_promote(name, &resource)?;
+        // A copy that was the newest right before its connection was ended still is.
+        if !ended {
+            may_promote(call, name, &resource)?;
+            ended = dead_peer::let_go(call, tools, name, &resource)?;
+        }
         let refusal = match tools.administer("primary", name) {
             Ok(()) => return verify(tools, name),
             Err(Refused::Said(refusal)) => refusal,
@@ -58,8 +66,8 @@ fn promote(call: &Call, tools: &Tools, name: &str, why: &mut Option<String>) -> 
 }
 
 /// I8: looked at again right before the promotion.
-fn may_promote(name: &str, resource: &Resource) -> Outcome {
-    let answer = eligibility(resource, RecordWord::Silent);
+fn may_promote(call: &Call, name: &str, resource: &Resource) -> Outcome {
+    let answer = eligibility(resource, word(call));
     match answer.is_yes() {
         true => Ok(()),
         false => Err(Failure::generic(format!("{}: {}", cannot(name), answer.reason()))),
@@ -97,7 +105,7 @@ fn bring_up(
     let mut pause = Pause::slow();
     loop {
         let resource = tools.resource(name)?.ok_or_else(|| gone(name))?;
-        if has_met_its_peer(&resource) {
+        if has_met_its_peer(&resource) || (call.context.freshest && is_attached(&resource)) {
             *why = None;
             return Ok(resource);
         }
@@ -108,10 +116,14 @@ fn bring_up(
 }
 
 fn has_met_its_peer(resource: &Resource) -> bool {
+    resource.peers.values().any(|peer| peer.connection == Connection::Connected)
+        && is_attached(resource)
+}
+
+fn is_attached(resource: &Resource) -> bool {
     let settled =
         |disk: &Disk| !matches!(disk, Disk::Attaching | Disk::Negotiating | Disk::Unknown(_));
-    resource.peers.values().any(|peer| peer.connection == Connection::Connected)
-        && resource.volumes.values().all(|volume| settled(&volume.disk))
+    resource.volumes.values().all(|volume| settled(&volume.disk))
 }
 
 fn cannot(name: &str) -> String {

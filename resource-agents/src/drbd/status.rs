@@ -2,14 +2,16 @@
 
 use crm_drbd::eligibility::eligibility;
 use crm_drbd::state::{Disk, Role};
-use crm_drbd::{Eligibility, RecordWord, Resource};
+use crm_drbd::{Eligibility, Resource};
 
 use super::tools::{Refused, Tools};
+use super::{dead_peer, word};
 use crate::contract::{Call, Failure, Outcome, Watch};
 use crate::state;
 
 /// HB23: it runs if this node is Primary.
 pub(super) fn status(call: &Call, tools: &Tools, name: &str) -> Outcome {
+    dead_peer::listen_again(call, tools, name);
     let found = tools.resource(name).inspect_err(|failure| {
         call.channel.attribute("eligible", Eligibility::Unknown(failure.reason.clone()));
     })?;
@@ -65,7 +67,7 @@ fn bring_up(call: &Call, tools: &Tools, name: &str) -> Result<Option<Resource>, 
 fn tell(call: &Call, resource: &Resource) {
     let channel = &call.channel;
     channel.attribute("role", &resource.role);
-    channel.attribute("eligible", eligibility(resource, RecordWord::Silent));
+    channel.attribute("eligible", eligibility(resource, word(call)));
     let joined = |words: Vec<String>| words.join(" ");
     let disks = resource.volumes.values().map(|volume| volume.disk.to_string()).collect();
     channel.attribute("disk", joined(disks));

@@ -69,6 +69,12 @@ impl Tools {
         }
     }
 
+    /// Ends the connection to a peer without asking it. It is the only thing that is ever forced, and
+    /// only when the peer is proved dead: with a living Primary the two copies could part.
+    pub(super) fn disconnect_dead(&self, name: &str) -> Result<(), Refused> {
+        self.run("drbdadm", &["disconnect", "--force", name]).map(|_| ())
+    }
+
     /// `drbdadm VERB NAME`, with nothing else ever.
     pub(super) fn administer(&self, verb: &str, name: &str) -> Result<(), Refused> {
         self.run("drbdadm", &[verb, name]).map(|_| ())

@@ -8,7 +8,7 @@ use super::{ExecuteInput, ExecuteOutput, Want};
 use crate::event::Event;
 use crate::id::{GroupId, OpId};
 use crate::model::Cluster;
-use crate::operation::{Action, OpResult, Operation};
+use crate::operation::{Action, DataWord, OpResult, Operation};
 use crate::packet::{Eligibility, FailureReport, GroupPhase, GroupReport};
 use crate::rules::Rules;
 use crate::status::{ResourcePhase, ResourceStatus};
@@ -75,6 +75,13 @@ impl<R: Rules> Executor<R> {
             }
         }
         self.settle(now);
+    }
+
+    /// What operations are told from now on of each group's data. Tell it before what is wanted.
+    pub fn words(&mut self, mut words: BTreeMap<GroupId, DataWord>) {
+        for (id, group) in &mut self.groups {
+            group.word = words.remove(id).unwrap_or_default();
+        }
     }
 
     /// What is wanted here from now on. A group that is not named is wanted stopped.
@@ -299,7 +306,8 @@ impl GroupState {
         });
         let (group, spec) = (self.id.clone(), resource.spec.clone());
         let resource = spec.id.clone();
-        let operation = Operation { op, group, resource, action, timeout, spec };
+        let word = self.word.clone();
+        let operation = Operation { op, group, resource, action, timeout, spec, word };
         duties.outputs.push_back(ExecuteOutput::Run(Box::new(operation)));
     }
 }

@@ -4,6 +4,7 @@ use super::Want;
 use super::resource::ResourceState;
 use crate::id::GroupId;
 use crate::model::{Group, Resource, RestartPolicy};
+use crate::operation::DataWord;
 use crate::packet::GroupPhase;
 use crate::status::ResourcePhase;
 use crate::time::Time;
@@ -17,6 +18,7 @@ pub(super) struct GroupState {
     /// In order; started from the first, stopped from the last (I2).
     pub(super) resources: Vec<ResourceState>,
     pub(super) want: Want,
+    pub(super) word: DataWord,
     /// No longer configured: stopped, then forgotten.
     pub(super) retiring: bool,
     /// Why this node gave the group up; it stays down until it is wanted anew or cleared.
@@ -65,6 +67,7 @@ impl GroupState {
             restart: group.restart,
             resources: resources.map(|spec| ResourceState::unknown(now, spec)).collect(),
             want: Want::Hold,
+            word: DataWord::default(),
             retiring: false,
             gave_up: None,
             incoming: None,

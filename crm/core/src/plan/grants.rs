@@ -2,7 +2,7 @@
 
 use super::proof::MayRun;
 use crate::event::Event;
-use crate::id::{GroupId, NodeId, Stamp};
+use crate::id::{GroupId, Incarnation, NodeId, Stamp};
 use crate::model::{Cluster, Group};
 use crate::node::Node;
 use crate::packet::{Eligibility, GroupPhase};
@@ -108,10 +108,8 @@ impl<R: Rules> Node<R> {
                     {
                         decided
                             .push((group.clone(), format!("granted to {node}: {}", choice.reason)));
-                        next.grants.insert(
-                            group.clone(),
-                            Grant { owner: node, state: GrantState::Held, since: stamp },
-                        );
+                        let held = Grant { deaths: self.deaths(), ..Grant::held(node, stamp) };
+                        next.grants.insert(group.clone(), held);
                     }
                 }
                 Some(grant) => {
@@ -170,6 +168,16 @@ impl<R: Rules> Node<R> {
         }
     }
 
+    /// The runs that are proved dead now, and by a device or the operator: silence and T_out say
+    /// nothing of a machine that only looks dead (H25).
+    fn deaths(&self) -> BTreeMap<NodeId, Incarnation> {
+        let proofs = self.peers.iter().filter_map(|(name, peer)| {
+            let run = peer.proof.as_ref()?.incarnation?;
+            (peer.session.live() == Some(run)).then(|| (name.clone(), run))
+        });
+        proofs.collect()
+    }
+
     /// R11 for one group that has an owner. Returns what was changed, for `crm why`.
     fn change_grant(
         &self,
@@ -193,8 +201,7 @@ impl<R: Rules> Node<R> {
         if wanted.as_ref() == Some(owner) {
             // Ending and wanted back: only after its stop is proved (R11).
             if grant.state == GrantState::Ending && free.is_some() && goes_to(owner) {
-                let held = Grant { owner: owner.clone(), state: GrantState::Held, since: stamp };
-                next.grants.insert(group.clone(), held);
+                next.grants.insert(group.clone(), Grant::held(owner.clone(), stamp));
                 return Some(format!("given back to {owner}"));
             }
             return None;
@@ -203,7 +210,7 @@ impl<R: Rules> Node<R> {
             return match wanted.filter(|node| goes_to(node)) {
                 Some(node) => {
                     let text = format!("moved from {owner} to {node}, {proof}");
-                    let held = Grant { owner: node, state: GrantState::Held, since: stamp };
+                    let held = Grant { deaths: self.deaths(), ..Grant::held(node, stamp) };
                     next.grants.insert(group.clone(), held);
                     Some(text)
                 }
@@ -221,8 +228,7 @@ impl<R: Rules> Node<R> {
             && let Some(node) = wanted
             && nodes.get(&node) == Some(&NodeSituation::Online)
         {
-            let held = Grant { owner: node, state: GrantState::Held, since: stamp };
-            next.grants.insert(group.clone(), held);
+            next.grants.insert(group.clone(), Grant::held(node, stamp));
             return Some(format!("taken from {owner} before its stop"));
         }
         let reachable =
@@ -230,7 +236,7 @@ impl<R: Rules> Node<R> {
         if grant.state == GrantState::Held && reachable {
             next.grants.insert(
                 group.clone(),
-                Grant { owner: owner.clone(), state: GrantState::Ending, since: stamp },
+                Grant { state: GrantState::Ending, ..Grant::held(owner.clone(), stamp) },
             );
             return Some(format!("ends on {owner}"));
         }

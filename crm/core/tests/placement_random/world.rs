@@ -130,7 +130,9 @@ impl World {
             if !dice.one_in(3) {
                 let state = if dice.one_in(5) { GrantState::Ending } else { GrantState::Held };
                 let since = Stamp { epoch: Epoch(1), version: dice.below(90) as u64 };
-                world.grants.insert(id.clone(), Grant { owner: dice.pick(&owners), state, since });
+                world
+                    .grants
+                    .insert(id.clone(), Grant { state, ..Grant::held(dice.pick(&owners), since) });
                 let phase = dice.pick(&[
                     GroupPhase::Unknown,
                     GroupPhase::Stopped,
@@ -182,7 +184,7 @@ impl World {
     fn grant(&mut self, group: &GroupId, owner: &NodeId, state: GrantState, phase: GroupPhase) {
         self.version += 1;
         let since = Stamp { epoch: Epoch(1), version: self.version };
-        self.grants.insert(group.clone(), Grant { owner: owner.clone(), state, since });
+        self.grants.insert(group.clone(), Grant { state, ..Grant::held(owner.clone(), since) });
         self.phases.insert(group.clone(), phase);
     }
 

@@ -5,7 +5,7 @@ use crm_core::model::{
     AgentClass, AgentRef, Cluster, Failback, FenceDevice, Fencing, Group, NodeSpec, OnFail,
     Resource, RestartPolicy, Timeouts, Timing,
 };
-use crm_core::operation::{Action, OpOutcome, OpResult, Operation};
+use crm_core::operation::{Action, DataWord, OpOutcome, OpResult, Operation};
 use crm_core::packet::Packet;
 use crm_core::record::{Record, Stored};
 use crm_core::time::{Span, Time};
@@ -139,6 +139,8 @@ pub(crate) struct Lab {
     pub(crate) stop_fails: Option<NodeId>,
     /// Where every agent answers with exit code 1 and does nothing.
     pub(crate) broken: Option<NodeId>,
+    /// What the last call on each node was told of the group's data.
+    pub(crate) told: BTreeMap<NodeId, DataWord>,
     /// Groups seen on two nodes at once.
     pub(crate) twice: Vec<String>,
     pub(crate) now: Time,
@@ -181,6 +183,7 @@ impl Lab {
             loses: None,
             stop_fails: None,
             broken: None,
+            told: BTreeMap::new(),
             twice: vec![],
             now: Time(1_000_000),
             machines: BTreeMap::new(),
@@ -288,6 +291,7 @@ impl Lab {
                     machine.writes.push_back((now + Span::millis(2), write, *stored));
                 }
                 Output::Run(op) => {
+                    self.told.insert(name.clone(), op.word.clone());
                     let takes =
                         if op.action == Action::Stop { self.stop_takes } else { Span::millis(20) };
                     self.ops.push_back((now + takes, name.clone(), *op));

@@ -3,6 +3,7 @@
 mod cluster;
 mod holes;
 mod placing;
+mod told;
 
 use cluster::Lab;
 use crm_core::time::Span;

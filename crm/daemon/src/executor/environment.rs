@@ -1,12 +1,18 @@
 //! The environment of an agent: clean, the same at every call, without a secret of the daemon.
 
 use super::call::Places;
+use crm_core::id::NodeId;
 use crm_core::model::AgentClass;
 use crm_core::operation::{Action, Operation};
 use std::collections::BTreeMap;
 
 /// Marks every process of one call, so that a daemon that restarts can find what is left (H15).
 pub(crate) const TOKEN: &str = "CRM_OPERATION";
+
+/// `freshest`: every other copy of the group's data is recorded as stale (I8).
+const DATA: &str = "CRM_DATA";
+/// Nodes that are proved dead, with commas: see [`crm_core::operation::DataWord`].
+const PEERS_DEAD: &str = "CRM_PEERS_DEAD";
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -34,6 +40,9 @@ pub(crate) fn environment(
             .collect();
         all.insert(format!("CRM_{plain}"), value.clone());
     }
+    // Only the cluster says these, and most often it does not.
+    all.remove(DATA);
+    all.remove(PEERS_DEAD);
     let timeout = operation.timeout.as_millis().to_string();
     let instance = format!("{}.{}", operation.group, operation.resource);
     let mut set = |name: &str, value: &str| all.insert(name.to_owned(), value.to_owned());
@@ -57,6 +66,13 @@ pub(crate) fn environment(
     set("CRM_NODE", &places.node);
     set("CRM_TIMEOUT_MS", &timeout);
     set("CRM_STATE_DIR", &places.agent_state_dir.display().to_string());
+    if operation.word.freshest {
+        set(DATA, "freshest");
+    }
+    if !operation.word.peers_dead.is_empty() {
+        let names: Vec<&str> = operation.word.peers_dead.iter().map(NodeId::as_str).collect();
+        set(PEERS_DEAD, &names.join(","));
+    }
     // Last: no parameter can replace these.
     all.extend(clean(token));
     // A variable cannot hold a zero byte; the configuration refuses it, and so would exec.
@@ -93,6 +109,17 @@ mod tests {
     }
 
     #[test]
+    fn i8_an_agent_is_told_what_the_record_says_of_its_data() {
+        let dir = crate::testing::Dir::new();
+        let mut operation = operation("drbd", Action::Start);
+        operation.word.freshest = true;
+        operation.word.peers_dead = ["beta", "gamma"].map(NodeId::new).into();
+        let all = environment(&places(dir.path()), &operation, "token");
+        assert_eq!(all["CRM_DATA"], "freshest");
+        assert_eq!(all["CRM_PEERS_DEAD"], "beta,gamma");
+    }
+
+    #[test]
     fn a_parameter_cannot_take_the_place_of_what_the_daemon_says() {
         let dir = crate::testing::Dir::new();
         let mut operation = operation("process", Action::Start);
@@ -100,7 +127,10 @@ mod tests {
         spec.params.insert("operation".into(), "mine".into());
         spec.params.insert("node".into(), "mine".into());
         spec.params.insert("a=b".into(), "mine".into());
+        spec.params.insert("peers_dead".into(), "beta".into());
+        spec.params.insert("data".into(), "freshest".into());
         let all = environment(&places(dir.path()), &operation, "token");
+        assert!(!all.contains_key("CRM_PEERS_DEAD") && !all.contains_key("CRM_DATA"), "{all:?}");
         assert_eq!(all["CRM_OPERATION"], "token");
         assert_eq!(all["CRM_NODE"], "alpha");
         assert!(!all.keys().any(|name| name.contains('=')));

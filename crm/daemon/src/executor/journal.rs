@@ -88,6 +88,7 @@ impl What {
                         spec.timeouts.stop
                     },
                     spec: Arc::new((**spec).clone()),
+                    word: Default::default(),
                 })
             }
             _ => None,

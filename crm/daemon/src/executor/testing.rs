@@ -82,5 +82,6 @@ pub(crate) fn operation(agent: &str, action: Action) -> Operation {
             stateless: false,
             observe_everywhere: false,
         }),
+        word: Default::default(),
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 
 const MARK: &[u8; 8] = b"crmstate";
 /// Version of the format of [`Stored`]; another one is refused, not guessed at.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEAD: usize = 8 + 4 + 8;
 
 pub(super) fn encode(stored: &Stored) -> io::Result<Vec<u8>> {

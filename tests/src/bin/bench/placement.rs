@@ -6,7 +6,7 @@ use crm_core::id::{GroupId, NodeId, Stamp};
 use crm_core::model::{Cluster, Failback, Fencing, Group, NodeSpec, RestartPolicy, Timing};
 use crm_core::packet::GroupPhase;
 use crm_core::place::{NodeSituation, Situation, place};
-use crm_core::record::{Grant, GrantState, Intents};
+use crm_core::record::{Grant, Intents};
 use crm_core::time::Span;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -54,7 +54,7 @@ pub(crate) fn measure(_rounds: usize, table: &mut Table) {
         .map(|at| (node(at), if at == 5 { NodeSituation::Gone } else { NodeSituation::Online }))
         .collect();
     // Four in five have an owner already; the others, and those of the dead node, need one.
-    let grant = |at| Grant { owner: node(at), state: GrantState::Held, since: Stamp::default() };
+    let grant = |at| Grant::held(node(at), Stamp::default());
     let owned = (0..GROUPS).filter(|at| at % 5 != 4);
     let grants = owned.clone().map(|at| (group(at), grant(at))).collect();
     let phases = owned.map(|at| (group(at), GroupPhase::Running)).collect();
