@@ -9,5 +9,11 @@ mod drbd;
 mod failover;
 #[path = "machines/laboratory.rs"]
 mod laboratory;
+#[path = "machines/light.rs"]
+mod light;
 #[path = "machines/pair.rs"]
 mod pair;
+#[path = "machines/takeover.rs"]
+mod takeover;
+#[path = "machines/watchdog.rs"]
+mod watchdog;

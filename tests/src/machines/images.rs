@@ -14,6 +14,10 @@ pub struct Images {
     pub initramfs: PathBuf,
     /// Root file system of a Debian with systemd. Never booted from itself: each machine has a copy.
     pub debian: PathBuf,
+    /// A data directory of MariaDB: the table `shop.orders`, and a user `client` without password.
+    pub database: PathBuf,
+    /// [`Self::debian`] with our package on it: made by the laboratory when a machine first wants it.
+    pub light: PathBuf,
 }
 
 /// Directory of prepared images, the package under test, and the laboratory's lock.
@@ -25,12 +29,12 @@ pub fn cache() -> PathBuf {
 }
 
 impl Images {
-    /// Finds the images.
+    /// Finds the images; `directory` is the laboratory's own.
     ///
     /// # Errors
     /// When they have not been prepared. This fails a test, it does not skip it: a level that did not run must
     /// not look like one that passed.
-    pub fn prepared() -> Result<Self> {
+    pub fn prepared(directory: &Path) -> Result<Self> {
         let current = cache().join("current");
         if !current.join("complete").exists() {
             return Err(LabError::NotPrepared(current));
@@ -39,6 +43,8 @@ impl Images {
             kernel: current.join("vmlinux"),
             initramfs: current.join("initramfs.cpio"),
             debian: current.join("debian.img"),
+            database: current.join("database"),
+            light: directory.join("light.img"),
         })
     }
 }
@@ -58,6 +64,28 @@ pub fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
         return Ok(());
     }
     Err(LabError::Io { what, source: std::io::Error::other(format!("cp ended with {status}")) })
+}
+
+/// Makes a disk of `bytes` with an ext4 on it that holds the files of `tree` and leaves the last MiB free, for
+/// DRBD's own data.
+///
+/// # Errors
+/// When the file cannot be made, or the files do not fit.
+pub fn filled(path: &Path, bytes: u64, tree: &Path) -> Result<()> {
+    blank(path, bytes)?;
+    let what = format!("make a file system on {}", path.display());
+    let output = Command::new("mke2fs")
+        .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+        .args(["-q", "-t", "ext4", "-F", "-E", "root_owner=0:0", "-d"])
+        .args([tree, path])
+        .arg(format!("{}k", bytes / 1024 - 1024))
+        .output()
+        .map_err(LabError::io(what.clone()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(LabError::Io { what, source: std::io::Error::other(text) })
 }
 
 /// Makes an empty disk of `bytes`, all holes.

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::images::{self, Images};
+use super::machine::System;
+use super::package;
 use super::power::{PowerController, PowerSwitch};
 use super::{LabError, Machine, Result, Specification, Switch};
 
@@ -36,7 +38,11 @@ impl Laboratory {
     /// When the images are not prepared or files cannot be made.
     pub fn new() -> Result<Self> {
         static LABORATORIES: AtomicU32 = AtomicU32::new(0);
-        let images = Images::prepared()?;
+        // Short, for the names of unix sockets are.
+        let number = LABORATORIES.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("crm-lab-{}-{number}", std::process::id()));
+        let images = Images::prepared(&directory)?;
         let lock = images::cache().join("laboratory.lock");
         let file = File::create(&lock).map_err(LabError::io(format!("open {}", lock.display())))?;
         let alone = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, e)| LabError::Io {
@@ -44,10 +50,6 @@ impl Laboratory {
             source: e.into(),
         })?;
         remove_abandoned();
-        // Short, for the names of unix sockets are.
-        let number = LABORATORIES.fetch_add(1, Ordering::Relaxed);
-        let directory =
-            std::env::temp_dir().join(format!("crm-lab-{}-{number}", std::process::id()));
         std::fs::create_dir(&directory)
             .map_err(LabError::io(format!("make {}", directory.display())))?;
         let links = (0..LINKS).map(|n| Switch::new(&directory, &format!("link{n}"))).collect();
@@ -68,6 +70,10 @@ impl Laboratory {
     /// # Errors
     /// When its disks or its ports cannot be made.
     pub fn machine(&mut self, specification: &Specification) -> Result<Machine> {
+        if specification.system == System::Light && !self.images.light.exists() {
+            images::copy_sparse(&self.images.debian, &self.images.light)?;
+            package::put_into(&self.images.light, &self.directory)?;
+        }
         self.machines += 1;
         let number = self.machines;
         let mut cards = Vec::new();
@@ -88,6 +94,21 @@ impl Laboratory {
     pub fn blank_disk(&self, name: &str, bytes: u64) -> Result<PathBuf> {
         let path = self.directory.join(format!("{name}.disk"));
         images::blank(&path, bytes)?;
+        Ok(path)
+    }
+
+    /// The images that the machines boot from.
+    pub fn images(&self) -> &Images {
+        &self.images
+    }
+
+    /// Makes a disk with a file system on it that holds the files of `tree`: see [`images::filled`].
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn filled_disk(&self, name: &str, bytes: u64, tree: &Path) -> Result<PathBuf> {
+        let path = self.directory.join(format!("{name}.disk"));
+        images::filled(&path, bytes, tree)?;
         Ok(path)
     }
 

@@ -1,4 +1,4 @@
-//! The Debian machines and the devices that the product will rely on: DRBD, a watchdog, a power switch.
+//! The Debian machines and the devices that the product relies on: DRBD, a power switch.
 
 use std::time::{Duration, Instant};
 
@@ -20,18 +20,14 @@ const RESOURCE: &str = "resource r0 {
 fn drbd_connects_and_a_fenced_primary_leaves_its_data_to_the_other() {
     let mut lab = Laboratory::new().unwrap();
     let disks = ["alpha-data", "beta-data"].map(|name| lab.blank_disk(name, 32 << 20).unwrap());
-    let mut alpha = lab.machine(&Specification::debian("alpha").with_disk(&disks[0])).unwrap();
-    let mut beta = lab.machine(&Specification::debian("beta").with_disk(&disks[1])).unwrap();
+    let mut alpha = lab.machine(&Specification::light("alpha").with_disk(&disks[0])).unwrap();
+    let mut beta = lab.machine(&Specification::light("beta").with_disk(&disks[1])).unwrap();
     let started = Instant::now();
     alpha.power_on().unwrap();
     beta.power_on().unwrap();
     alpha.wait_booted().unwrap();
     beta.wait_booted().unwrap();
     println!("two Debian machines, shell: {:.1} s", started.elapsed().as_secs_f32());
-    alpha.wait_running().unwrap();
-    beta.wait_running().unwrap();
-    println!("two Debian machines, everything started: {:.1} s", started.elapsed().as_secs_f32());
-
     for machine in [&mut alpha, &mut beta] {
         assert_eq!(machine.ok("hostname").unwrap().trim(), machine.name());
         machine.ok(&format!("printf '%s\\n' '{RESOURCE}' >/etc/drbd.d/r0.res")).unwrap();
@@ -73,19 +69,4 @@ fn drbd_connects_and_a_fenced_primary_leaves_its_data_to_the_other() {
             SOON,
         )
         .unwrap();
-}
-
-#[test]
-fn a_watchdog_that_is_not_petted_resets_the_machine() {
-    let mut lab = Laboratory::new().unwrap();
-    let mut alpha = lab.machine(&Specification::debian("alpha")).unwrap();
-    alpha.power_on().unwrap();
-    alpha.wait_booted().unwrap();
-    alpha.ok("modprobe softdog soft_margin=5 && echo before >/run/boot").unwrap();
-    alpha.qmp().unwrap().forget_events().unwrap();
-    // Opened, petted once, and never again.
-    alpha.spawn("exec 3>/dev/watchdog; echo >&3; sleep 1000").unwrap();
-    alpha.wait_reset(SOON).unwrap();
-    alpha.wait_booted().unwrap();
-    assert_ne!(alpha.run("cat /run/boot").unwrap().code, 0, "the machine was not reset");
 }

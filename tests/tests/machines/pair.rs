@@ -29,8 +29,8 @@ nodes:
   beta: {links: [10.9.0.2, 10.9.1.2]}
 heartbeat: {keepalive: 500ms, warntime: 2s, deadtime: 5s, initdead: 60s}
 fencing:
-  alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 10s}
-  beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 10s}
+  alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 5s}
+  beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 5s}
 ";
 
 /// The disk of the service.

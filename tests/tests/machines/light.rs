@@ -1,0 +1,199 @@
+//! Nodes that boot in seconds: Debian's kernel and programs without systemd, a disk each that DRBD replicates
+//! between alpha and beta, a service on it, and a client.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crm_tests::machines::{Laboratory, Machine, Specification};
+
+/// A boot, a takeover and everything after it have this long.
+pub(crate) const LONG: Duration = Duration::from_secs(120);
+/// The address of the service.
+pub(crate) const SERVICE: &str = "10.9.0.100";
+
+/// The nodes of one cluster, and a client that belongs to none.
+pub(crate) struct Light {
+    pub(crate) nodes: Vec<Machine>,
+    pub(crate) client: Machine,
+    // Ends last.
+    #[expect(dead_code, reason = "everything ends with it")]
+    lab: Laboratory,
+}
+
+const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
+
+const BOTH_GOOD: &str = "[ \"$(drbdadm dstate r0)\" = UpToDate/UpToDate ]";
+
+impl Light {
+    /// Boots `count` nodes with `memory` MiB each and a client, replicates a disk of `disk` MiB between the first
+    /// two that holds what `fill` puts into a directory, founds the cluster and starts it.
+    pub(crate) fn new(
+        count: usize,
+        memory: u32,
+        disk: u64,
+        client: &Specification,
+        fill: impl FnOnce(&Laboratory, &Path),
+        configuration: &str,
+    ) -> Self {
+        let started = Instant::now();
+        let told = |what: &str| println!("{what}: {:.1} s", started.elapsed().as_secs_f32());
+        let mut lab = Laboratory::new().unwrap();
+        let tree = lab.directory().join("tree");
+        std::fs::create_dir(&tree).unwrap();
+        fill(&lab, &tree);
+        // Both have the same bytes, as after a first copy.
+        let disks = NAMES[..2].iter().map(|name| lab.filled_disk(name, disk << 20, &tree).unwrap());
+        let disks: Vec<_> = disks.collect();
+        std::fs::copy(&disks[0], &disks[1]).unwrap();
+        let mut nodes = Vec::new();
+        for (n, name) in NAMES[..count].iter().enumerate() {
+            let parts = Specification::light(name).with_memory(memory);
+            let parts = disks.get(n).map_or(parts.clone(), |disk| parts.with_disk(disk));
+            nodes.push(lab.machine(&parts).unwrap());
+        }
+        let client = lab.machine(client).unwrap();
+        let mut light = Self { nodes, client, lab };
+        for machine in light.nodes.iter_mut().chain([&mut light.client]) {
+            machine.power_on().unwrap();
+        }
+        for node in &mut light.nodes {
+            node.wait_booted().unwrap();
+        }
+        told("all have booted");
+        light.replicate();
+        told("the disk is replicated");
+        light.found(configuration);
+        told("all have joined");
+        light
+    }
+
+    /// The node of this name.
+    pub(crate) fn node(&mut self, name: &str) -> &mut Machine {
+        self.nodes.iter_mut().find(|node| node.name() == name).unwrap()
+    }
+
+    fn replicate(&mut self) {
+        let replicas = "--node alpha=10.9.0.1:/dev/vdb --node beta=10.9.0.2:/dev/vdb";
+        for node in &mut self.nodes[..2] {
+            // Without a limit that is meant for links that others use too, a resync takes a second or two.
+            let quick = "sed -i 's/^  disk {/&\\n    c-plan-ahead 0;\\n    resync-rate 100M;/'";
+            node.ok(&format!(
+                "crm drbd config r0 {replicas} >/etc/drbd.d/r0.res && {quick} /etc/drbd.d/r0.res"
+            ))
+            .unwrap();
+            node.ok("modprobe drbd && drbdadm create-md --force r0 && drbdadm up r0").unwrap();
+        }
+        let [alpha, beta] = &mut self.nodes[..2] else { unreachable!("two nodes have a disk") };
+        alpha.until("[ \"$(drbdadm cstate r0)\" = Connected ]", LONG).unwrap();
+        alpha.ok("drbdadm -- --clear-bitmap new-current-uuid r0").unwrap();
+        beta.until(BOTH_GOOD, LONG).unwrap();
+    }
+
+    fn found(&mut self, configuration: &str) {
+        let alpha = &mut self.nodes[0];
+        let file = "mkdir -p /etc/crm && cat >/etc/crm/cluster.yaml";
+        alpha.ok(&format!("{file} <<'CONFIGURATION'\n{configuration}\nCONFIGURATION")).unwrap();
+        println!("{}", alpha.ok("crm check && crm init 2>/dev/null").unwrap());
+        let keys = alpha.ok("cat /etc/crm/authkeys").unwrap();
+        start(alpha);
+        for node in &mut self.nodes[1..] {
+            node.ok(&format!("umask 077; printf '%s' '{keys}' >/etc/crm/authkeys")).unwrap();
+            node.until("crm join 10.9.0.1", LONG).unwrap();
+            start(node);
+        }
+        self.wait_members();
+    }
+
+    /// Switches a node on again, or waits for its boot after a reset, and starts the daemon there.
+    pub(crate) fn back(&mut self, name: &str) {
+        let node = self.node(name);
+        node.power_on().unwrap();
+        node.wait_booted().unwrap();
+        start(node);
+    }
+
+    /// Waits until every node counts all as members with a vote, nobody's copy is called stale and both copies
+    /// are good.
+    pub(crate) fn wait_whole(&mut self) {
+        self.wait_members();
+        self.nodes[0].until(BOTH_GOOD, LONG).unwrap();
+        let started = Instant::now();
+        while !self.banned().is_empty() {
+            assert!(started.elapsed() < LONG, "still called stale: {:?}", self.banned());
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    fn wait_members(&mut self) {
+        let count = self.nodes.len();
+        for node in &mut self.nodes {
+            let started = Instant::now();
+            loop {
+                let said = node.run("crm status --json").unwrap().text;
+                if all_are_members(&said, count) {
+                    break;
+                }
+                let late = started.elapsed() > LONG;
+                assert!(!late, "{}: expected {count} members, found {said}", node.name());
+                std::thread::sleep(Duration::from_millis(300));
+            }
+        }
+    }
+
+    fn banned(&mut self) -> Vec<String> {
+        let said = self.nodes[0].ok("crm status --json").unwrap();
+        let status: serde_json::Value = serde_json::from_str(&said).unwrap();
+        let bans = status["groups"][0]["bans"].as_object();
+        bans.unwrap_or_else(|| panic!("no bans in {said}")).keys().cloned().collect()
+    }
+
+    /// Waits until the service answers from `node`, as the client sees it.
+    pub(crate) fn wait_served_by(&mut self, node: &str) {
+        self.client.until(&format!("[ \"$({})\" = {node} ]", fetch("served-by")), LONG).unwrap();
+    }
+
+    /// Number of the last line that the service has acknowledged to the client.
+    pub(crate) fn acknowledged(&mut self) -> u64 {
+        let said = self.client.until(&format!("{} | grep .", fetch("acknowledged")), LONG);
+        said.unwrap().trim().parse().unwrap()
+    }
+
+    /// Asserts that every acknowledged line is served, each once and in order, and that no node wrote after
+    /// another had begun to. Answers how often the writer changed.
+    pub(crate) fn assert_kept(&mut self, number: u64) -> usize {
+        let text = self.client.ok(&fetch("lines")).unwrap();
+        let mut writers: Vec<&str> = Vec::new();
+        let mut count = 0_u64;
+        for line in text.lines() {
+            let (at, writer) = line.split_once(' ').unwrap_or_else(|| panic!("{line:?} in {text}"));
+            count += 1;
+            assert_eq!(at, count.to_string(), "a line is missing or was written twice");
+            if writers.last() != Some(&writer) {
+                writers.push(writer);
+            }
+        }
+        assert!(count >= number, "line {number} was acknowledged, but only {count} are there");
+        writers.len()
+    }
+}
+
+/// The machine's own part of a boot: drivers, then the daemon.
+fn start(node: &mut Machine) {
+    node.ok("modprobe drbd; modprobe softdog").unwrap();
+    node.spawn("exec lab-crmd").unwrap();
+    node.until("crm status >/dev/null 2>&1 || [ $? = 5 ]", LONG).unwrap();
+}
+
+fn all_are_members(status: &str, count: usize) -> bool {
+    let Ok(status) = serde_json::from_str::<serde_json::Value>(status) else { return false };
+    let member = |node: &serde_json::Value| node["state"] == "online" && node["voter"] == true;
+    status["quorum"] == true
+        && status["nodes"].as_array().is_some_and(|n| n.len() == count && n.iter().all(member))
+}
+
+/// Command of the client that prints a file of the service.
+pub(crate) fn fetch(file: &str) -> String {
+    format!(
+        "printf 'GET /{file} HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {SERVICE} 80 | tr -d '\\r' | sed '1,/^$/d'"
+    )
+}

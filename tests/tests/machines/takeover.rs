@@ -1,0 +1,173 @@
+//! A database on DRBD loses its machine: every acknowledged row is on the other, and where the time went.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crm_tests::machines::{Laboratory, Machine, Specification};
+
+use crate::light::{LONG, Light, SERVICE};
+
+/// With two nodes, the one that hosts less waits in a tie for a quarter longer than the device may take.
+const CLUSTER: &str = "cluster: shop
+nodes:
+  alpha: {links: [10.9.0.1, 10.9.1.1]}
+  beta: {links: [10.9.0.2, 10.9.1.2]}
+heartbeat: {keepalive: 200ms, warntime: 1s, deadtime: 2s, initdead: 20s}
+fencing:
+  alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 4s}
+  beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 4s}
+groups:
+  db:
+    prefer: [alpha, beta]
+    resources:
+      - drbd: r0
+      - filesystem: {device: /dev/drbd0, at: /srv/db, type: ext4}
+      - process:
+          name: mariadb
+          command: mariadbd --no-defaults --user=root --datadir=/srv/db --socket=/run/db.sock --innodb-log-file-size=8M --innodb-buffer-pool-size=24M --performance-schema=off --skip-name-resolve
+          ready: mariadb --no-defaults -u root -S /run/db.sock -e 'select 1'
+      - vip: 10.9.0.100/24
+";
+
+/// Inserts one number after the other, each by a new connection, and notes those that were acknowledged.
+const INSERTER: &str = "number=0
+while :; do
+    number=$((number + 1))
+    timeout 5 mariadb --no-defaults -h 10.9.0.100 -u client --connect-timeout=1 -e \"insert into shop.orders values ($number)\" && echo $number >>/root/acknowledged
+done
+";
+
+/// Looks every 20 ms which step of the start is done, and notes when.
+const WATCHER: &str = "import time
+steps = {'promoted': ('/proc/drbd', 'ro:Primary'), 'mounted': ('/proc/mounts', ' /srv/db '),
+         'recovered': ('/proc/net/unix', '/run/db.sock'), 'address': ('/proc/net/fib_trie', '10.9.0.100')}
+out = open('/run/steps', 'w')
+while steps:
+    for step, (file, text) in list(steps.items()):
+        if text in open(file).read():
+            out.write('%s %.3f\\n' % (step, time.time()))
+            out.flush()
+            del steps[step]
+    time.sleep(0.02)
+";
+
+/// HB15, I8 on DRBD with a database.
+#[test]
+fn hb15_i8_a_database_on_drbd_loses_its_machine_and_no_acknowledged_row() {
+    let fill = |lab: &Laboratory, tree: &Path| {
+        let from = lab.images().database.join(".");
+        assert!(Command::new("cp").arg("-a").arg(from).arg(tree).status().unwrap().success());
+    };
+    let client = Specification::light("client").with_memory(192);
+    let mut light = Light::new(2, 320, 80, &client, fill, CLUSTER);
+    // What DRBD notices by itself is not to matter.
+    for node in &mut light.nodes {
+        let patient = "sed -i 's/ping-int 1;/ping-int 60;/' /etc/drbd.d/r0.res";
+        node.ok(&format!("{patient} && drbdadm adjust r0")).unwrap();
+    }
+    light.client.ok(&format!("cat >/root/inserter <<'END'\n{INSERTER}\nEND")).unwrap();
+    light.client.spawn("exec sh /root/inserter").unwrap();
+    wait_rows(&mut light, 10);
+
+    light.node("beta").ok(&format!("cat >/root/watcher <<'END'\n{WATCHER}\nEND")).unwrap();
+    light.node("beta").spawn("exec python3 /root/watcher").unwrap();
+    let ahead = clock_ahead(light.node("beta"));
+    let before = rows(&mut light);
+    light.node("alpha").power_cut().unwrap();
+    let cut = now() + ahead;
+    wait_rows(&mut light, before + 10);
+
+    let beta = light.node("beta");
+    let mut at = steps(&beta.ok("cat /run/steps").unwrap());
+    let log = beta.ok("cat /var/log/crmd.log").unwrap();
+    for (step, kind) in
+        [("detected", "peer-lost"), ("proved dead", "fenced"), ("decided", "decided")]
+    {
+        at.insert(step.to_owned(), logged(&log, kind));
+    }
+    println!("power cut to address: {:.2} s, of which", at["address"] - cut);
+    let mut last = cut;
+    let order =
+        ["detected", "proved dead", "decided", "promoted", "mounted", "recovered", "address"];
+    for step in order {
+        println!("  {step:12} {:6.2} s", at[step] - last);
+        last = at[step];
+    }
+    println!("proof to mounted: {:.2} s", at["mounted"] - at["proved dead"]);
+    let kernel = beta.ok("dmesg | grep 'conn('").unwrap();
+    assert!(
+        kernel.contains("Connected -> Disconnecting"),
+        "DRBD's own timeouts were waited for:\n{kernel}"
+    );
+
+    // Every row that the client was told of.
+    light.client.ok("sort -n /root/acknowledged >/root/told").unwrap();
+    let select = format!(
+        "mariadb --no-defaults -N -h {SERVICE} -u client -e 'select id from shop.orders order by id'"
+    );
+    light.client.ok(&format!("{select} >/root/there")).unwrap();
+    let missing = light
+        .client
+        .ok("awk 'NR == FNR { there[$1]; next } !($1 in there)' /root/there /root/told")
+        .unwrap();
+    assert_eq!(missing, "", "acknowledged, but not there");
+    println!("{} rows were acknowledged, all are there", rows(&mut light));
+
+    // The survivor listens: alpha comes back as its copy, and takes nothing.
+    light.back("alpha");
+    light.wait_whole();
+    assert_eq!(light.node("alpha").ok("drbdadm role r0").unwrap().trim(), "Secondary/Primary");
+}
+
+fn rows(light: &mut Light) -> u64 {
+    light.client.ok("cat /root/acknowledged 2>/dev/null | wc -l").unwrap().trim().parse().unwrap()
+}
+
+fn wait_rows(light: &mut Light, least: u64) {
+    let started = Instant::now();
+    while rows(light) < least {
+        assert!(
+            started.elapsed() < LONG,
+            "expected {least} acknowledged rows, found {}",
+            rows(light)
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+/// How far the machine's clock is ahead of this one's, seconds: by the quickest of a few answers.
+fn clock_ahead(machine: &mut Machine) -> f64 {
+    let ask = |_| {
+        let asked = now();
+        let said: f64 = machine.ok("date +%s.%N").unwrap().trim().parse().unwrap();
+        let answered = now();
+        (answered - asked, said - (asked + answered) / 2.0)
+    };
+    let answers = (0..5).map(ask);
+    answers.min_by(|one, other| one.0.total_cmp(&other.0)).unwrap().1
+}
+
+fn steps(text: &str) -> BTreeMap<String, f64> {
+    let line = |line: &str| {
+        let (step, at) = line.split_once(' ').unwrap();
+        (step.to_owned(), at.parse().unwrap())
+    };
+    text.lines().map(line).collect()
+}
+
+/// When the daemon last said something of this kind, seconds since 1970. The lines begin with the time in UTC.
+fn logged(log: &str, kind: &str) -> f64 {
+    let marked = format!("kind=\"{kind}\"");
+    let line = log.lines().rev().find(|line| line.contains(&marked));
+    let line = line.unwrap_or_else(|| panic!("nothing of the kind {kind} in\n{log}"));
+    let stamp = line.split('Z').next().unwrap();
+    let said = Command::new("date").args(["-u", "+%s.%N", "-d", &format!("{stamp}Z")]).output();
+    String::from_utf8(said.unwrap().stdout).unwrap().trim().parse().unwrap()
+}
