@@ -132,6 +132,12 @@ pub(crate) struct Init {
     /// How a silent node is proved dead: `none`, or the path of a command
     #[arg(long, value_name = "none|COMMAND")]
     pub(crate) fencing: Option<String>,
+    /// Address of the witness: with watchdogs and without devices, its vote says who goes on
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "fencing", requires = "watchdog")]
+    pub(crate) witness: Option<String>,
+    /// Watchdog device of this node, such as /dev/watchdog
+    #[arg(long, value_name = "DEVICE", requires = "witness")]
+    pub(crate) watchdog: Option<String>,
     /// UDP port of the heartbeats
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Option<u16>,

@@ -115,19 +115,30 @@ impl<R: Rules> Node<R> {
                 || last.epoch != heartbeat.epoch
                 || last.taken != heartbeat.taken
         });
+        let mut restored = false;
         if newer {
+            restored = peer.note_writes(heartbeat.store, heartbeat.writes);
             peer.heartbeat = Some(heartbeat.clone());
             peer.heartbeat_at = now;
+        }
+        let trusted = !peer.rolled_back;
+        if restored {
+            self.event(Event::error("rolled-back", crate::exposure::restored(from)).node(from));
+            self.coordinator_dirty();
         }
         if changed {
             self.coordinator_dirty();
         }
         self.on_taken(from, &heartbeat);
-        if let Some((sent, _)) = heartbeat.heard {
+        if let Some((sent, _)) = heartbeat.heard
+            && trusted
+        {
             self.on_acknowledged_beat(from, &heartbeat, sent);
         }
         // All that a heartbeat says is durable (H21): it repeats an acknowledgement that was lost.
-        self.on_accepted(from, heartbeat.epoch, heartbeat.stamp, heartbeat.store);
+        if trusted {
+            self.on_accepted(from, heartbeat.epoch, heartbeat.stamp, heartbeat.store);
+        }
         let Some(leading) = &heartbeat.leading else { return };
         if heartbeat.epoch < self.stored.epoch {
             let epoch = self.durable.epoch;

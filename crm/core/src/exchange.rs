@@ -169,7 +169,20 @@ impl<R: Rules> Node<R> {
     }
 
     fn on_message(&mut self, link: LinkId, from: &NodeId, message: Message) {
+        let peer = self.peers.get(from);
+        let rolled_back = peer.is_some_and(|peer| peer.rolled_back);
+        let beat = peer.and_then(|peer| peer.heartbeat.as_ref());
+        let unknown = beat.is_none_or(|beat| beat.writes == 0);
         match message {
+            // H20: the word of a voter that may have forgotten its last one counts no more.
+            Message::PreVote { .. }
+            | Message::PreVoteReply { .. }
+            | Message::VoteRequest { .. }
+            | Message::Vote { .. }
+            | Message::Accepted { .. }
+                if rolled_back => {}
+            // Nor one that came before this run has told how far its store is; it is repeated.
+            Message::Vote { .. } | Message::Accepted { .. } if unknown => {}
             Message::Hello | Message::Join { .. } => {}
             Message::Heartbeat(heartbeat) => self.on_heartbeat(link, from, heartbeat),
             Message::PreVote { epoch } => self.on_pre_vote(from, epoch),

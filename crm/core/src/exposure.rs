@@ -82,3 +82,12 @@ impl<R: Rules> Node<R> {
         }
     }
 }
+
+/// H20: of a voter whose write counter went back.
+pub(crate) fn restored(voter: &NodeId) -> String {
+    format!(
+        "node {voter} came back with an older state than it had, from a backup or a snapshot: it may have \
+         forgotten how it voted, so its vote counts no more; move its state away, so that it comes back \
+         as a new voter"
+    )
+}

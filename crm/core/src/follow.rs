@@ -123,10 +123,12 @@ impl<R: Rules> Node<R> {
             self.joined = true;
         }
         if first {
-            self.event(Event::info(
-                "obeying",
-                format!("this node obeys record {} and may be given groups", record.stamp),
-            ));
+            let text = if self.is_witness() {
+                format!("this witness stores record {} and follows who leads", record.stamp)
+            } else {
+                format!("this node obeys record {} and may be given groups", record.stamp)
+            };
+            self.event(Event::info("obeying", text));
         }
         self.silence.settle(&self.id, &record);
         let known = self.known_groups(&cluster);

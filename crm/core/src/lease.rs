@@ -108,7 +108,11 @@ impl<R: Rules> Node<R> {
 
     /// Whether a peer votes in this record with the store that it has (H22).
     fn votes(&self, record: &Record, name: &NodeId) -> bool {
-        let store = self.peers.get(name).and_then(|p| p.heartbeat.as_ref()).map(|beat| beat.store);
+        let peer = self.peers.get(name);
+        if peer.is_some_and(|peer| peer.rolled_back) {
+            return false;
+        }
+        let store = peer.and_then(|peer| peer.heartbeat.as_ref()).map(|beat| beat.store);
         [&record.voters, &record.old_voters].into_iter().any(|voters| {
             voters.get(name).is_some_and(|known| store.is_none_or(|store| store == *known))
         })

@@ -1,6 +1,6 @@
 //! What this node knows of another: its session, its links, when it was heard, what it said.
 
-use crate::id::{Incarnation, LinkId, NodeId};
+use crate::id::{Incarnation, LinkId, NodeId, StoreId};
 use crate::link::Link;
 use crate::packet::{Heartbeat, Report};
 use crate::rules::Rules;
@@ -31,6 +31,10 @@ pub(crate) struct Peer<R: Rules> {
     pub(crate) authority_to: Option<Incarnation>,
     /// Whether both sides' histories were found to have parted (H35).
     pub(crate) forked: bool,
+    /// Store and highest write counter that it ever told (H20); outlives its runs.
+    writes: Option<(StoreId, u64)>,
+    /// That counter went back: its disk was restored, and it may have forgotten how it voted (H20).
+    pub(crate) rolled_back: bool,
     /// Its protocol version was refused and said so once.
     pub(crate) version_refused: bool,
     /// When the newest record was last sent to it.
@@ -68,6 +72,8 @@ impl<R: Rules> Peer<R> {
             renewed: None,
             authority_to: None,
             forked: false,
+            writes: None,
+            rolled_back: false,
             version_refused: false,
             proposed_at: None,
         }
@@ -97,6 +103,22 @@ impl<R: Rules> Peer<R> {
         for link in &mut self.links {
             link.forget_run();
         }
+    }
+
+    /// H20: what it says of its store, in the order in which it said it. Returns whether this shows,
+    /// for the first time, that the store is older than it was. Another store is another voter (R18).
+    pub(crate) fn note_writes(&mut self, store: StoreId, writes: u64) -> bool {
+        // Nothing of this run is on its disk yet.
+        if writes == 0 {
+            return false;
+        }
+        let before = self.writes.replace((store, writes)).filter(|(known, _)| *known == store);
+        let Some((_, highest)) = before else {
+            self.rolled_back = false;
+            return false;
+        };
+        self.writes = Some((store, highest.max(writes)));
+        writes < highest && !std::mem::replace(&mut self.rolled_back, true)
     }
 
     pub(crate) fn silent_for(&self, now: Time) -> Option<Span> {

@@ -311,6 +311,8 @@ impl<R: Rules> Node<R> {
                 }
             }
         }
+        let restored = self.peers.iter().filter(|(_, peer)| peer.rolled_back);
+        warnings.extend(restored.map(|(name, _)| crate::exposure::restored(name)));
         warnings.extend(self.witness_warning(status));
         if self.draft.differs.is_some() {
             warnings.push(

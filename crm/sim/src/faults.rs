@@ -54,6 +54,11 @@ pub enum Kind {
     BrokenDisk {
         seat: Seat,
     },
+    /// The machine loses power and its disk, and boots with an empty one when the fault ends: for the
+    /// witness, which is created anew and never restored (R18).
+    EmptyDisk {
+        seat: Seat,
+    },
     Agents {
         seat: Seat,
         mood: Mood,
@@ -157,6 +162,7 @@ impl Kind {
             Kind::Freeze { .. } => "freeze",
             Kind::SlowDisk { .. } => "slow-disk",
             Kind::BrokenDisk { .. } => "broken-disk",
+            Kind::EmptyDisk { .. } => "empty-disk",
             Kind::Agents { .. } => "agents",
             Kind::Death { .. } => "death",
             Kind::Rumour { .. } => "rumour",

@@ -112,6 +112,13 @@ impl Plan {
             let seat = drawing.seat();
             faults.push(Fault { at: START / 2, lasts: heals, kind: Kind::Agents { seat, mood } });
         }
+        let mut empties = random.fork("empty-disk");
+        if layout.witness && profile != Profile::Calm && empties.chance(300) {
+            // Of its own dice, so that all else is drawn as it was.
+            let at = START + empties.below(heals - START);
+            let kind = Kind::EmptyDisk { seat: machines - 1 };
+            faults.push(Fault { at, lasts: empties.spread(100 * MILLI, 20 * SECOND), kind });
+        }
         let mut acts: Vec<Act> = Vec::new();
         let busy = match profile {
             Profile::Operators => 80,

@@ -2,14 +2,16 @@
 
 use crate::agents::{Key, Mood};
 use crate::clock::{MILLI, Micros, SECOND};
+use crate::disk::Disk;
 use crate::envelope::{Envelope, new_keys};
 use crate::faults::{Blow, Kind, Trigger};
 use crate::fence::Device;
 use crate::network::Path;
 use crate::queue::{Datagram, Happening, Origin, Seat};
 use crate::world::World;
-use crm_core::id::Incarnation;
+use crm_core::id::{Incarnation, StoreId};
 use crm_core::packet::{MINOR_HIGHEST, MINOR_LOWEST, Message, Packet};
+use crm_core::record::Stored;
 use crm_core::rules::Rules;
 use crm_core::{Input, Shutdown};
 
@@ -53,6 +55,12 @@ impl<R: Rules> World<R> {
             Kind::Freeze { seat } => self.freezes(seat, end),
             Kind::SlowDisk { seat, slowness } => self.machines[seat].disk.slowness = slowness,
             Kind::BrokenDisk { seat } => self.machines[seat].disk.fails = true,
+            Kind::EmptyDisk { seat } => {
+                self.power_off(seat, "crash with the loss of its disk");
+                let store = StoreId(self.random.power.next_u128());
+                self.machines[seat].disk = Disk::new(Stored::new(store));
+                self.queue.push(end, Happening::PowerOn { seat });
+            }
             Kind::Agents { seat, mood } => self.machines[seat].agents.mood = mood,
             Kind::Death { seat, which, told } => self.death(seat, which, told),
             Kind::Rumour { seat, which } => {

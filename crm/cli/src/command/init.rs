@@ -77,30 +77,40 @@ fn first_configuration(args: &Init, node: &str) -> Result<String, Failure> {
     } else {
         args.link.clone()
     };
+    let protection = protection(args)?;
+    let text = crm_config::draft(&cluster, node, &links, &protection)
+        .map_err(|reason| Failure::usage(reason.to_string(), "nothing was written"))?;
+    Ok(match args.port {
+        Some(port) => text.replacen("heartbeat: {", &format!("heartbeat: {{port: {port}, "), 1),
+        None => text,
+    })
+}
+
+/// What proves that a silent node is dead.
+fn protection(args: &Init) -> Result<DraftProtection, Failure> {
+    if let (Some(address), Some(watchdog)) = (&args.witness, &args.watchdog) {
+        let (address, watchdog) = (address.clone(), watchdog.clone());
+        return Ok(DraftProtection::Witness { address, watchdog });
+    }
     let fencing = match &args.fencing {
         Some(fencing) => fencing.clone(),
         None => {
             say(
                 "How is a node that falls silent proved dead, before its groups start elsewhere?\n\
                  \x20 a command   powers it off and says so: groups move after deadtime plus its time\n\
-                 \x20 none        nothing does: groups with data wait for an operator",
+                 \x20 none        nothing does: groups with data wait for an operator\n\
+                 With a watchdog in each node and a witness instead: `crm init --witness ADDRESS --watchdog DEVICE`",
             );
             ask("path of the command, or the word none", "--fencing none|COMMAND")?
         }
     };
-    let protection = match fencing.as_str() {
+    Ok(match fencing.as_str() {
         "none" => DraftProtection::None,
         command => {
             // Quoted, so that blanks and colons in it stay what they are.
             let quoted = command.replace('\'', "''");
             DraftProtection::Device(format!("{{agent: command, command: '{quoted}'}}"))
         }
-    };
-    let text = crm_config::draft(&cluster, node, &links, &protection)
-        .map_err(|reason| Failure::usage(reason.to_string(), "nothing was written"))?;
-    Ok(match args.port {
-        Some(port) => text.replacen("heartbeat: {", &format!("heartbeat: {{port: {port}, "), 1),
-        None => text,
     })
 }
 

@@ -55,7 +55,8 @@ impl<R: Rules> Node<R> {
                 && next.voters.get(name) != Some(&beat.store)
                 && !next.voters.contains_key(name)
                 && !next.intents.leaving.contains(name);
-            if !wants || !peer.alive || peer.is_proved_dead() || peer.forked {
+            let doubted = peer.forked || peer.rolled_back;
+            if !wants || !peer.alive || peer.is_proved_dead() || doubted {
                 continue;
             }
             let follows = self.coordinating().and_then(|c| c.committed).is_some_and(|committed| {
@@ -104,6 +105,9 @@ impl<R: Rules> Node<R> {
                     return Some((name, "the configuration does not let it vote"));
                 }
                 let peer = self.peers.get(name).filter(|peer| peer.alive && !peer.forked)?;
+                if peer.rolled_back {
+                    return Some((name, "it came back with an older disk"));
+                }
                 let other = peer.heartbeat.as_ref().is_some_and(|beat| beat.store != *store);
                 other.then_some((name, "it came back with another disk"))
             });
@@ -113,7 +117,7 @@ impl<R: Rules> Node<R> {
         let decide: BTreeSet<NodeId> = present
             .iter()
             .filter(|node| {
-                // Its old store does not acknowledge anything any more.
+                // Its old store does not acknowledge anything any more, or nobody may count on it (H20).
                 **node != *name || !why.ends_with("disk")
             })
             .cloned()

@@ -292,6 +292,8 @@ impl Lab {
                 }
                 Output::Run(op) => {
                     self.told.insert(name.clone(), op.word.clone());
+                    // R4.
+                    assert!(name.as_str() != crm_core::model::WITNESS, "a witness calls {op:?}");
                     let takes =
                         if op.action == Action::Stop { self.stop_takes } else { Span::millis(20) };
                     self.ops.push_back((now + takes, name.clone(), *op));

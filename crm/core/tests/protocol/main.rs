@@ -4,6 +4,7 @@ mod cluster;
 mod holes;
 mod placing;
 mod told;
+mod witness;
 
 use cluster::Lab;
 use crm_core::time::Span;
