@@ -270,3 +270,11 @@ fn the_machine_sharpens_the_check_and_never_the_meaning() {
     }
     assert!(check("x", &text("queue: {spool: /var/q}"), &Machine).cluster.is_some());
 }
+
+#[test]
+fn a_witness_that_no_link_leads_to_is_refused() {
+    let found = errors(&format!("{ARMED}witness: 2001:db8::9\nfencing: none\n"));
+    assert_eq!(found, ["no link leads to the witness"]);
+    let other = ARMED.replace("10.1.0.", "2001:db8::");
+    assert_eq!(errors(&format!("{other}witness: 2001:db8::9\nfencing: none\n")), [""; 0]);
+}

@@ -3,6 +3,7 @@
 use super::Rulebook;
 use crm_core::model::WITNESS;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Most nodes of a cluster.
 pub(crate) const NODES_MAX: usize = 32;
@@ -44,6 +45,23 @@ impl Rulebook<'_> {
         }
         self.link_counts();
         self.addresses();
+        self.way_to_the_witness();
+    }
+
+    /// A node speaks to the witness from its links: one of them must speak the same kind of IP.
+    fn way_to_the_witness(&mut self) {
+        let (Some(witness), Some(node)) = (&self.cluster.witness, self.cluster.nodes.first()) else {
+            return;
+        };
+        let kind = |address: &str| address.parse::<IpAddr>().map(|address| address.is_ipv4());
+        let Ok(wanted) = kind(&witness.address) else { return };
+        let mut links = node.links.iter().filter_map(|link| kind(link).ok()).peekable();
+        if links.peek().is_some() && !links.any(|own| own == wanted) {
+            self.findings
+                .error(self.places.find("witness/address"), "no link leads to the witness")
+                .label(if wanted { "IPv4, and every link is IPv6" } else { "IPv6, and every link is IPv4" })
+                .help("name an address of the witness of the same kind as one of the links");
+        }
     }
 
     fn link_counts(&mut self) {

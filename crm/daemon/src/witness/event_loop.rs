@@ -1,4 +1,5 @@
-//! One thread for all clusters, and nothing in it that waits: disks have threads of their own.
+//! One thread for all clusters. Writes and looks at key files have threads of their own; only the start of a
+//! voter reads its two small files here.
 
 use super::keys::Changed;
 use super::network::Network;

@@ -78,7 +78,8 @@ pub fn check_files(options: &WitnessOptions, config: &WitnessConfig) -> Vec<Stri
 
 /// Two witnesses on one store would vote twice.
 fn lock(state: &Path) -> Result<Flock<File>, String> {
-    let path = state.join("lock");
+    // No cluster can have this name.
+    let path = state.join(".lock");
     let file = OpenOptions::new()
         .write(true)
         .create(true)
