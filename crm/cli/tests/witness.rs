@@ -30,7 +30,10 @@ impl Witness {
         let home = node.home.join("witness");
         fs::create_dir_all(home.join("etc")).expect("a directory");
         let witness = Witness { node, home, process: None };
-        let text = format!("listen: {}\nport: {PORT}\nclusters:\n  shop: {{}}\n{others}", witness.address());
+        let text = format!(
+            "listen: {}\nport: {PORT}\nclusters:\n  shop: {{}}\n{others}",
+            witness.address()
+        );
         fs::write(witness.home.join("etc/witness.yaml"), text).expect("witness.yaml");
         let keys = witness.home.join("etc/shop.authkeys");
         fs::copy(witness.node.home.join("etc/authkeys"), keys).expect("the keys");
@@ -229,7 +232,8 @@ fn i9_strangers_forgeries_and_replays_change_nothing_at_a_witness() {
     let other = crm_wire::AuthKeys::parse("other", &other).expect("keys");
     let of = |cluster: &str| {
         let id = crm_wire::ClusterId::of(cluster);
-        let mut endpoint = crm_wire::Endpoint::new(other.clone(), id, "alpha", 7).expect("endpoint");
+        let mut endpoint =
+            crm_wire::Endpoint::new(other.clone(), id, "alpha", 7).expect("endpoint");
         let mut packets = Vec::new();
         (0..50).for_each(|_| endpoint.seal(b"vote for me", &mut packets).expect("sealed"));
         packets

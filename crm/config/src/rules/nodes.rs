@@ -50,7 +50,8 @@ impl Rulebook<'_> {
 
     /// A node speaks to the witness from its links: one of them must speak the same kind of IP.
     fn way_to_the_witness(&mut self) {
-        let (Some(witness), Some(node)) = (&self.cluster.witness, self.cluster.nodes.first()) else {
+        let (Some(witness), Some(node)) = (&self.cluster.witness, self.cluster.nodes.first())
+        else {
             return;
         };
         let kind = |address: &str| address.parse::<IpAddr>().map(|address| address.is_ipv4());
@@ -59,7 +60,11 @@ impl Rulebook<'_> {
         if links.peek().is_some() && !links.any(|own| own == wanted) {
             self.findings
                 .error(self.places.find("witness/address"), "no link leads to the witness")
-                .label(if wanted { "IPv4, and every link is IPv6" } else { "IPv6, and every link is IPv4" })
+                .label(if wanted {
+                    "IPv4, and every link is IPv6"
+                } else {
+                    "IPv6, and every link is IPv4"
+                })
                 .help("name an address of the witness of the same kind as one of the links");
         }
     }
