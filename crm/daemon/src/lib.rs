@@ -15,6 +15,8 @@ mod executor;
 mod fencing;
 mod files;
 mod founding;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod happening;
 mod keys;
 mod links;

@@ -157,9 +157,12 @@ fn read(path: &Path) -> Option<Entry> {
     if fs::metadata(path).ok()?.len() > ENTRY_BYTES_MAX {
         return None;
     }
-    let bytes = fs::read(path).ok()?;
-    serde_json::from_slice(&bytes).ok().or_else(|| {
-        let Traces { token, cgroup, leader } = serde_json::from_slice(&bytes).ok()?;
+    understand(&fs::read(path).ok()?)
+}
+
+pub(super) fn understand(bytes: &[u8]) -> Option<Entry> {
+    serde_json::from_slice(bytes).ok().or_else(|| {
+        let Traces { token, cgroup, leader } = serde_json::from_slice(bytes).ok()?;
         Some(Entry { token, cgroup, leader, what: What::Unreadable })
     })
 }

@@ -7,6 +7,8 @@
 mod call;
 mod cgroup;
 mod environment;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod journal;
 mod judge;
 mod launch;

@@ -32,7 +32,7 @@ fn read(path: &str) -> Option<String> {
 }
 
 /// The name in the second field may contain anything, also spaces and brackets.
-fn parse(pid: i32, text: &str) -> Option<Stat> {
+pub(super) fn parse(pid: i32, text: &str) -> Option<Stat> {
     let (_, after_name) = text.rsplit_once(')')?;
     let fields: Vec<&str> = after_name.split_ascii_whitespace().collect();
     Some(Stat {

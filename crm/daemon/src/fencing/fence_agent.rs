@@ -101,6 +101,19 @@ fn input(parameters: &BTreeMap<String, String>, action: &str) -> Vec<u8> {
     text.into_bytes()
 }
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    use std::collections::BTreeMap;
+
+    /// What a fence agent reads.
+    ///
+    /// # Errors
+    /// A parameter that cannot be passed.
+    pub fn fence_input(given: &BTreeMap<String, String>, target: &str) -> Result<Vec<u8>, String> {
+        Ok(super::input(&super::parameters(given, target)?, "off"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,8 @@
 mod command;
 mod device;
 mod fence_agent;
+#[cfg(fuzzing)]
+pub(crate) use fence_agent::fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -57,3 +57,18 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Stored, String> {
     }
     Ok(stored)
 }
+
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    use crm_core::record::Stored;
+
+    /// # Errors
+    /// Why the file is refused.
+    pub fn decode_state(bytes: &[u8]) -> Result<Stored, String> {
+        super::decode(bytes)
+    }
+
+    pub fn encode_state(stored: &Stored) -> Vec<u8> {
+        super::encode(stored).expect("a store can be written")
+    }
+}

@@ -6,6 +6,8 @@
 mod disk;
 mod durable;
 mod format;
+#[cfg(fuzzing)]
+pub(crate) use format::fuzzing;
 #[cfg(test)]
 mod power_cut;
 mod writer;
