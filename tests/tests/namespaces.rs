@@ -2,6 +2,7 @@
 
 mod namespaces {
     mod apply;
+    mod bmc;
     mod both_ha;
     mod database;
     mod frozen;

@@ -16,7 +16,8 @@ pub use message::{
     Problem, Refusal, Reply, ReplyLine, Request, RequestLine, StampedEvent, decode, encode,
 };
 pub use report::{
-    ConfigReport, LinkCounters, LinksReport, VersionReport, WitnessCluster, WitnessReport,
+    ConfigReport, DeviceCheck, DevicesReport, LinkCounters, LinksReport, VersionReport,
+    WitnessCluster, WitnessReport,
 };
 
 /// Version of this protocol. It rises only when an old client would misunderstand.

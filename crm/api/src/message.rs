@@ -1,8 +1,9 @@
 //! Requests and replies.
 
-use crate::report::{ConfigReport, LinksReport, VersionReport, WitnessReport};
+use crate::report::{ConfigReport, DevicesReport, LinksReport, VersionReport, WitnessReport};
 use crate::{ApiError, LINE_BYTES_MAX, PROTOCOL_VERSION};
 use crm_core::event::Event;
+use crm_core::id::NodeId;
 use crm_core::operator::{Command, Outcome};
 use crm_core::status::Status;
 use serde::de::DeserializeOwned;
@@ -20,6 +21,10 @@ pub enum Request {
     Events { since: Option<u64>, follow: bool },
     /// Sockets, counters and refused packets of this node.
     Links,
+    /// What the fencing devices of the other nodes answered to this node.
+    Devices,
+    /// Ask the devices of a node now; with `on`, switch it on.
+    FenceDrill { node: NodeId, on: bool },
     /// The configuration in force.
     Config,
     /// Which daemon this is.
@@ -36,7 +41,10 @@ impl Request {
     /// Whether it changes anything, and so is for root and operators only.
     #[must_use]
     pub fn changes(&self) -> bool {
-        matches!(self, Request::Command(_) | Request::Keep | Request::Leave)
+        matches!(
+            self,
+            Request::Command(_) | Request::Keep | Request::Leave | Request::FenceDrill { .. }
+        )
     }
 }
 
@@ -52,6 +60,7 @@ pub enum Reply {
     /// No more events.
     End,
     Links(LinksReport),
+    Devices(DevicesReport),
     Config(ConfigReport),
     Version(VersionReport),
     Witness(WitnessReport),

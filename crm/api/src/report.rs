@@ -26,6 +26,32 @@ pub struct ConfigReport {
     pub text: Option<String>,
 }
 
+/// What the fencing devices of the other nodes answered to this one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicesReport {
+    pub devices: Vec<DeviceCheck>,
+}
+
+/// One device, as this node can use it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceCheck {
+    /// Which node it powers off.
+    pub node: NodeId,
+    /// 1 is tried first.
+    pub level: u32,
+    pub agent: String,
+    /// It can be asked without powering anything off: a fence agent, or a `command` with `check`.
+    pub checkable: bool,
+    /// Seconds since it was asked last.
+    pub looked_secs: Option<u64>,
+    /// Seconds since it last answered that it can be used.
+    pub proved_secs: Option<u64>,
+    /// What it said of the power then.
+    pub on: Option<bool>,
+    /// Why it cannot be used now.
+    pub problem: Option<String>,
+}
+
 /// The sockets of a node and what it refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinksReport {

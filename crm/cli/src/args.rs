@@ -310,6 +310,16 @@ pub(crate) enum Change {
         #[command(flatten)]
         waiting: Waiting,
     },
+    /// Prove that a node can be fenced, without harm: ask its fencing devices for the power
+    FenceDrill {
+        node: String,
+        /// Power the node off and on again; it must be in standby and run nothing
+        #[arg(long)]
+        cycle: bool,
+        /// Do not ask before the cycle
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Give your word that a silent node is off; the cluster then takes over what it ran
     ConfirmDead {
         node: String,

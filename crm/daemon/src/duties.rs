@@ -81,6 +81,7 @@ impl Daemon {
         let own = cluster.node(&self.id);
         let device = own.and_then(|node| node.watchdog.as_deref());
         self.parts.watchdog.configure(device);
+        self.parts.fencing.configure(&self.id, cluster);
         *self.parts.shared.operators.borrow_mut() = Arc::from(cluster.operators.clone());
         self.parts.files.in_force(&text);
         self.config = Some(text);

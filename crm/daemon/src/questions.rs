@@ -4,6 +4,7 @@ use crate::clock;
 use crate::control::Question;
 use crate::duties::Flow;
 use crate::event_loop::Daemon;
+use crate::happening::Happening;
 use crm_api::{ConfigReport, Problem, Refusal, Reply, Request, VersionReport};
 use crm_core::event::Event;
 use crm_core::id::RequestId;
@@ -90,6 +91,19 @@ impl Daemon {
                 return self.end(how, &who);
             }
             Request::Links => Reply::Links(self.parts.links.report(&self.node.refused())),
+            Request::Devices => Reply::Devices(self.parts.fencing.report()),
+            Request::FenceDrill { node, on } => {
+                let power = if on { ", and switches it on" } else { "" };
+                let text = format!("{who}: tries the fencing devices of node {node}{power}");
+                self.record(Event::info("operator", text));
+                let tell = self.parts.tell.clone();
+                // The report is made by the loop, which has the devices.
+                self.parts.fencing.drill(node, on, move || {
+                    let request = Request::Devices;
+                    tell.tell(Happening::Question(Question { request, who, answer }));
+                });
+                return Ok(Flow::Go);
+            }
             Request::Config => Reply::Config(ConfigReport {
                 digest: self
                     .config

@@ -12,6 +12,7 @@ mod laboratory;
 mod node;
 mod probe;
 mod radio;
+mod redfish;
 mod watchdog;
 mod witness;
 
@@ -22,3 +23,4 @@ pub use laboratory::{Laboratory, Options, crm_program};
 pub use node::{Finished, Node};
 pub use probe::{Answer, Probe};
 pub use radio::Radio;
+pub use redfish::RedfishStandIn;

@@ -47,6 +47,9 @@ pub(crate) fn run(place: &Place, change: Change, output: &mut Output) -> Result<
             done(output, &said)
         }
         Change::Fence { node, waiting } => fence(&mut session, &node, waiting, output),
+        Change::FenceDrill { node, cycle, yes } => {
+            super::fence_drill::run(&mut session, &node, cycle, yes, output)
+        }
         Change::ConfirmDead { node, i_am_certain } => {
             confirm_dead(&mut session, &node, i_am_certain, output)
         }

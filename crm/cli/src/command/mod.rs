@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod drbd;
 pub(crate) mod events;
+mod fence_drill;
 pub(crate) mod generate;
 pub(crate) mod init;
 pub(crate) mod join;

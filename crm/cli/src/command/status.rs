@@ -33,6 +33,12 @@ pub(crate) fn run(place: &Place, args: Args, output: &mut Output) -> Result<Exit
             output.json(&status)?;
         } else {
             let mut text = draw::status::draw(&status, output);
+            if let Ok(Reply::Devices(report)) = session.ask(Request::Devices) {
+                let devices = draw::devices::draw(&report.devices, output);
+                if !devices.is_empty() {
+                    text.push_str(&format!("\n{devices}"));
+                }
+            }
             if args.links {
                 text.push_str(&draw::links::draw(&status, output));
                 if let Reply::Links(report) = session.ask(Request::Links)? {

@@ -1,5 +1,6 @@
 //! Drawing for people. The text says everything; colours only help.
 
+pub(crate) mod devices;
 pub(crate) mod links;
 pub(crate) mod status;
 mod table;

@@ -4,6 +4,7 @@ use super::{command, fence_agent};
 use crate::executor::{
     CgroupParent, End, Entry, Launch, Surroundings, What, clean_environment, last_line,
 };
+use crate::random;
 use crm_core::id::{FenceId, NodeId};
 use crm_core::model::FenceDevice;
 use std::collections::BTreeMap;
@@ -59,17 +60,74 @@ pub(super) async fn power_off(
     cancelled: oneshot::Receiver<()>,
 ) -> Result<(), String> {
     let timeout = Duration::from_micros(device.timeout.as_micros());
-    let mut request = Request {
-        surroundings,
-        target,
-        token: format!("{}.fence{request}", surroundings.run),
-        deadline: Instant::now() + timeout,
-        cancelled,
-        programs: 0,
-    };
+    let name = format!("fence{request}");
+    let mut request = Request::new(surroundings, target, &name, timeout, cancelled);
     match device.agent.as_str() {
         "command" => command::power_off(&mut request, device).await,
         _ => fence_agent::power_off(&mut request, device).await,
+    }
+}
+
+/// Whether the device can be asked for the power without being told to change it. A `command` that
+/// was written for `off` may do that whatever it is asked, so only its `check` is.
+pub(super) fn can_be_asked(device: &FenceDevice) -> bool {
+    device.agent != "command" || device.params.contains_key("check")
+}
+
+/// Asks whether the power of `target` is on. Changes nothing.
+///
+/// # Errors
+/// Why the device could not be asked, or did not know.
+pub(super) async fn look(
+    surroundings: &Surroundings,
+    target: &NodeId,
+    device: &FenceDevice,
+    limit: Duration,
+    cancelled: oneshot::Receiver<()>,
+) -> Result<bool, String> {
+    let name = format!("look{:x}", random::bits()?);
+    let mut request = Request::new(surroundings, target, &name, limit, cancelled);
+    match device.agent.as_str() {
+        "command" => command::check(&mut request, device).await,
+        _ => fence_agent::check(&mut request, device).await,
+    }
+}
+
+/// Switches `target` on, and waits until the device says so.
+///
+/// # Errors
+/// It is not on in time, or the device is a `command`, which only powers off.
+pub(super) async fn power_on(
+    surroundings: &Surroundings,
+    target: &NodeId,
+    device: &FenceDevice,
+    limit: Duration,
+    cancelled: oneshot::Receiver<()>,
+) -> Result<bool, String> {
+    let name = format!("on{:x}", random::bits()?);
+    let mut request = Request::new(surroundings, target, &name, limit, cancelled);
+    match device.agent.as_str() {
+        "command" => Err("a `command` only powers off; switch the node on by hand".to_owned()),
+        _ => fence_agent::power_on(&mut request, device).await.map(|()| true),
+    }
+}
+
+impl<'a> Request<'a> {
+    fn new(
+        surroundings: &'a Surroundings,
+        target: &'a NodeId,
+        name: &str,
+        limit: Duration,
+        cancelled: oneshot::Receiver<()>,
+    ) -> Request<'a> {
+        Request {
+            surroundings,
+            target,
+            token: format!("{}.{name}", surroundings.run),
+            deadline: Instant::now() + limit,
+            cancelled,
+            programs: 0,
+        }
     }
 }
 

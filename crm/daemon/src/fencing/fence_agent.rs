@@ -1,7 +1,7 @@
 //! `agent: fence_…`: the programs of the fence-agents project. Parameters go to the standard input
 //! as `key=value` lines; `off` is proved by `status`, which exits with 2 when the power is off.
 
-use super::device::{Program, Request};
+use super::device::{Answer, Program, Request};
 use crm_core::model::FenceDevice;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,31 +15,75 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Longest password file, in bytes.
 const PASSWORD_BYTES_MAX: u64 = 4096;
 
+/// One device, ready to be told something.
+struct Agent {
+    file: PathBuf,
+    parameters: BTreeMap<String, String>,
+}
+
+impl Agent {
+    fn new(request: &Request<'_>, device: &FenceDevice) -> Result<Agent, String> {
+        Ok(Agent {
+            file: find(request.fence_dirs(), &device.agent)?,
+            parameters: parameters(&device.params, request.target())?,
+        })
+    }
+
+    async fn tell(&self, request: &mut Request<'_>, action: &str) -> Result<Answer, String> {
+        let program = Program {
+            file: self.file.clone(),
+            arguments: Vec::new(),
+            variables: BTreeMap::new(),
+            input: Some(input(&self.parameters, action)),
+        };
+        request.run(program).await
+    }
+
+    /// "Accepted" is no proof (AS3): the device itself must say how the power is.
+    async fn switch(&self, request: &mut Request<'_>, on: bool) -> Result<(), String> {
+        let (action, wanted, other) = if on { ("on", 0, 2) } else { ("off", 2, 0) };
+        let answer = self.tell(request, action).await?;
+        if answer.code != Some(0) {
+            return Err(format!("{action}: {}", answer.words()));
+        }
+        loop {
+            let status = self.tell(request, "status").await?;
+            match status.code {
+                Some(code) if code == wanted => return Ok(()),
+                Some(code) if code == other && request.left() > PAUSE => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Some(code) if code == other => {
+                    let still = if on { "off" } else { "on" };
+                    return Err(format!("the power is still {still} after `{action}`"));
+                }
+                _ => return Err(format!("status after {action}: {}", status.words())),
+            }
+        }
+    }
+}
+
 pub(super) async fn power_off(
     request: &mut Request<'_>,
     device: &FenceDevice,
 ) -> Result<(), String> {
-    let file = find(request.fence_dirs(), &device.agent)?;
-    let parameters = parameters(&device.params, request.target())?;
-    let program = |action: &str| Program {
-        file: file.clone(),
-        arguments: Vec::new(),
-        variables: BTreeMap::new(),
-        input: Some(input(&parameters, action)),
-    };
-    let off = request.run(program("off")).await?;
-    if off.code != Some(0) {
-        return Err(format!("off: {}", off.words()));
-    }
-    // "Accepted" is no proof (AS3): the device itself must say that the power is off.
-    loop {
-        let status = request.run(program("status")).await?;
-        match status.code {
-            Some(2) => return Ok(()),
-            Some(0) if request.left() > PAUSE => tokio::time::sleep(PAUSE).await,
-            Some(0) => return Err("the power is still on after `off`".to_owned()),
-            _ => return Err(format!("status after off: {}", status.words())),
-        }
+    Agent::new(request, device)?.switch(request, false).await
+}
+
+pub(super) async fn power_on(
+    request: &mut Request<'_>,
+    device: &FenceDevice,
+) -> Result<(), String> {
+    Agent::new(request, device)?.switch(request, true).await
+}
+
+/// `status`: the device is reachable, takes the password, and knows the machine.
+pub(super) async fn check(request: &mut Request<'_>, device: &FenceDevice) -> Result<bool, String> {
+    let status = Agent::new(request, device)?.tell(request, "status").await?;
+    match status.code {
+        Some(0) => Ok(true),
+        Some(2) => Ok(false),
+        _ => Err(format!("status: {}", status.words())),
     }
 }
 
