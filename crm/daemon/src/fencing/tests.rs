@@ -206,13 +206,14 @@ fn a_look_that_hangs_gives_way_to_a_real_request() {
     script(dir.path(), "fence_test", ASKED);
     fs::write(dir.path().join("code"), "9").expect("write");
     let device = *device("fence_test", &[], 50_000);
-    rounds(dir.path(), &[device.clone()], async |mut fencing, mut inbox| {
+    let same = Box::new(device.clone());
+    rounds(dir.path(), &[device], async |mut fencing, mut inbox| {
         while !dir.path().join("hangs").exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         fs::write(dir.path().join("code"), "2").expect("write");
         let begun = Instant::now();
-        fencing.fence(FenceId(3), NodeId::new("beta"), Box::new(device));
+        fencing.fence(FenceId(3), NodeId::new("beta"), same);
         match inbox.recv().await {
             Some(Happening::Input(Input::Fenced { result, .. })) => {
                 assert_eq!(result, FenceResult::Off);
