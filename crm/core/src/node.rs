@@ -79,6 +79,8 @@ pub struct Node<R: Rules = Sound> {
     pub(crate) executor: Executor<R>,
     pub(crate) executor_touched: bool,
     pub(crate) wants_stale: bool,
+    /// A group waits for another one on this node that it starts after.
+    pub(crate) waits_for_base: bool,
     pub(crate) report: Report,
     /// Roles that services hold here, as far as the shell has said.
     pub(crate) roles: std::collections::BTreeMap<crate::id::ServiceId, crate::packet::RoleReport>,
@@ -148,6 +150,7 @@ impl<R: Rules> Node<R> {
             executor: Executor::new(),
             executor_touched: false,
             wants_stale: true,
+            waits_for_base: false,
             report: Report { number: 1, ..Report::default() },
             roles: Default::default(),
             commands: Commands::default(),

@@ -7,7 +7,7 @@ use crate::id::{GroupId, NodeId, ServiceId};
 use crate::model::Group;
 use crate::node::Node;
 use crate::operation::DataWord;
-use crate::packet::{Message, Report, RoleReport};
+use crate::packet::{GroupPhase, Message, Report, RoleReport};
 use crate::record::{GrantState, Record};
 use crate::rules::{Rule, Rules};
 use std::collections::BTreeMap;
@@ -30,8 +30,8 @@ impl<R: Rules> Node<R> {
             };
             self.event(Event::warning("lease-lapsed", text));
         }
-        if self.executor_touched && self.shutdown_wants_stop() {
-            // What stops by itself stops in turn: see what has stopped by now.
+        if self.executor_touched && (self.shutdown_wants_stop() || self.waits_for_base) {
+            // What stops by itself stops in turn, and starts in turn: see what has by now.
             self.wants_stale = true;
         }
         if std::mem::take(&mut self.wants_stale) {
@@ -80,6 +80,22 @@ impl<R: Rules> Node<R> {
         held.is_some_and(fits) || !R::holds(Rule::RoleIsFollowed)
     }
 
+    /// Whether a group that does not run here starts after one that is granted to this node as well and
+    /// does not run yet. Whoever grants sees to the order; but a machine that boots before anybody
+    /// called it dead finds all its grants where they were, and has to start everything again.
+    fn waits_for_base(&self, group: &Group, record: &Record) -> bool {
+        let runs = |id: &GroupId| self.executor.phase(id) == GroupPhase::Running;
+        let down =
+            matches!(self.executor.phase(&group.id), GroupPhase::Unknown | GroupPhase::Stopped);
+        down && group.starts_after.iter().any(|base| {
+            let here = record
+                .grants
+                .get(base)
+                .is_some_and(|grant| grant.owner == self.id && grant.state == GrantState::Held);
+            here && !runs(base)
+        })
+    }
+
     fn tell_executor(&mut self) {
         let now = self.now;
         let Some(obeyed) = self.obeyed.clone() else {
@@ -106,13 +122,16 @@ impl<R: Rules> Node<R> {
         let lapsed = self.lease_protects() && !self.lease_holds();
         let ending = self.shutdown_wants_stop();
         let mut wants: BTreeMap<GroupId, Want> = BTreeMap::new();
+        self.waits_for_base = false;
         for group in &obeyed.cluster.groups {
             let banned = R::holds(Rule::BanIsHeeded)
                 && record.bans.get(&group.id).is_some_and(|nodes| nodes.contains_key(&self.id));
             let want = match record.grants.get(&group.id) {
                 Some(grant) if grant.owner == self.id && grant.state == GrantState::Held => {
                     if may_start && !banned && self.holds_followed_role(group) {
-                        Want::Run
+                        let waits = self.waits_for_base(group, record);
+                        self.waits_for_base |= waits;
+                        if waits { Want::Hold } else { Want::Run }
                     } else if lapsed {
                         Want::Stop
                     } else {

@@ -109,6 +109,21 @@ fn starts_after_a_standby_stops_the_dependent_first_and_starts_it_last() {
     }
 }
 
+/// It was never called dead, so all it ran is still granted to it.
+#[test]
+fn starts_after_a_machine_that_boots_at_once_starts_the_dependent_last() {
+    for groups in ["db@a app@a:after=db web@a:after=app", "web@a:after=app app@a:after=db db@a"] {
+        let mut lab = steady(&format!("device a b c | {groups}"));
+        lab.crash(&"a".into());
+        lab.run(Span::millis(200));
+        lab.boot(&"a".into());
+        lab.run(Span::secs(5));
+        assert_eq!(lab.fenced, [], "{:#?}", lab.log);
+        let order = ["start db on a", "start app on a", "start web on a"];
+        assert_eq!(lab.done, order, "{:#?}", lab.log);
+    }
+}
+
 #[test]
 fn r15_stop_all_and_start_all_keep_the_order_across_groups() {
     let mut lab = steady("device a b c | db@a web@b:after=db proxy@c:after=web");
