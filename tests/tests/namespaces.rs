@@ -5,13 +5,17 @@ mod namespaces {
     mod bmc;
     mod both_ha;
     mod database;
+    mod device;
     mod frozen;
     mod intruder;
     mod misbehaviour;
     mod quorum;
+    mod race;
     mod repair;
+    mod returns;
     mod soak;
     mod support;
     mod takeover;
+    mod terminal;
     mod witness;
 }

@@ -25,6 +25,10 @@ pub enum FenceMode {
     Lost,
     /// Says at once that it cannot.
     Fails,
+    /// Says at once that it has acted, and has not.
+    Lies,
+    /// Ends another node than it was asked for, and says that it has acted.
+    Misdirected,
 }
 
 /// What the switch and the laboratory share.
@@ -41,6 +45,11 @@ pub struct Power {
 }
 
 impl Power {
+    /// Where a request ends that goes to the wrong place.
+    fn another(&self, target: &str) -> Option<String> {
+        self.keepers.keys().find(|name| *name != target).cloned()
+    }
+
     fn off(&mut self, target: &str) -> std::io::Result<()> {
         let Some(keeper) = self.keepers.get_mut(target) else { return Ok(()) };
         keeper.kill()?;
@@ -131,6 +140,12 @@ fn serve(power: &SharedPower, target: &str, reply: &Path) {
     let word = match mode {
         FenceMode::Lost => return,
         FenceMode::Fails => "failed",
+        FenceMode::Lies => "off",
+        FenceMode::Misdirected => {
+            let mut power = power.lock().unwrap_or_else(PoisonError::into_inner);
+            let off = power.another(target).map_or(Ok(()), |other| power.off(&other));
+            if off.is_ok() { "off" } else { "failed" }
+        }
         FenceMode::Works | FenceMode::Slow(_) | FenceMode::Unreported => {
             let mut power = power.lock().unwrap_or_else(PoisonError::into_inner);
             if power.off(target).is_ok() { "off" } else { "failed" }

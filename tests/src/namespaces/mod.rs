@@ -14,6 +14,7 @@ mod probe;
 mod radio;
 mod redfish;
 mod watchdog;
+mod wires;
 mod witness;
 
 pub use crm_sandbox::{FenceMode, Keeper};
@@ -24,3 +25,4 @@ pub use node::{Finished, Node};
 pub use probe::{Answer, Probe};
 pub use radio::Radio;
 pub use redfish::RedfishStandIn;
+pub use wires::Rule;

@@ -40,6 +40,15 @@ pub(super) enum Obstacle<'a> {
 }
 
 impl Obstacle<'_> {
+    /// Nothing is known against the node: its report has not come yet.
+    pub(super) fn may_pass_at_once(&self) -> bool {
+        matches!(
+            self,
+            Obstacle::Situation(NodeSituation::Joining)
+                | Obstacle::EligibilityUnknown { reason: None }
+        )
+    }
+
     /// Whether its words name the group, or are about the node alone.
     pub(super) fn speaks_for_itself(&self) -> bool {
         use Obstacle::{Failed, Leaving, Left, Situation, Standby};

@@ -98,6 +98,9 @@ fn forbidden(held: &Held, services: &[Service]) -> BTreeSet<Suspicion> {
         if holders.len() > 1 {
             found.insert(("I1", service.name.clone(), holders));
         }
+        if service.mount.is_none() && service.follows.is_none() {
+            continue;
+        }
         let role = (service.follows.as_ref().unwrap_or(&service.name).clone(), Part::Mount);
         for (node, Holding { parts, ending }) in held {
             let address = !ending && parts.contains(&(service.name.clone(), Part::Address));

@@ -3,8 +3,7 @@
 use crate::chance::Chance;
 use crate::host::{self, Process};
 use crate::scene::{LINKS, NODES};
-use crate::switch::{self, Rule};
-use crm_tests::namespaces::{FenceMode, Laboratory};
+use crm_tests::namespaces::{FenceMode, Laboratory, Rule};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -96,7 +95,7 @@ impl Faults {
                 [one_way(&[link], any, other), one_way(&[link], other, any)].concat(),
             )),
             "cable pulled" => {
-                switch::cable(lab, any, link, false);
+                lab.try_cable(any, link, false);
                 Some(Fault::Cable { node: any.to_owned(), link })
             }
             "weather" => {
@@ -155,12 +154,12 @@ impl Faults {
         };
         let said = format!("{kind}: {on}, {} ms", lasts.as_millis());
         self.active.extend(fault.map(|fault| (Instant::now() + lasts, fault)));
-        self.cut(lab)?;
+        self.cut(lab);
         Ok(said)
     }
 
     /// Ends those whose time has come, or all.
-    pub(crate) fn end(&mut self, lab: &Laboratory, all: bool) -> Result<(), String> {
+    pub(crate) fn end(&mut self, lab: &Laboratory, all: bool) {
         let now = Instant::now();
         let (over, rest) = std::mem::take(&mut self.active)
             .into_iter()
@@ -170,7 +169,7 @@ impl Faults {
         for (_, fault) in &over {
             match fault {
                 Fault::Network(_) => {}
-                Fault::Cable { node, link } => switch::cable(lab, node, *link, true),
+                Fault::Cable { node, link } => lab.try_cable(node, *link, true),
                 Fault::Halted(process) => process.resume(),
                 Fault::Frozen(node) => lab.freeze(node, false),
                 Fault::Device => lab.set_fencing(FenceMode::Works),
@@ -179,7 +178,9 @@ impl Faults {
                 }
             }
         }
-        if over.is_empty() { Ok(()) } else { self.cut(lab) }
+        if !over.is_empty() {
+            self.cut(lab);
+        }
     }
 
     /// Whether its commands would be answered by nobody.
@@ -187,7 +188,7 @@ impl Faults {
         self.active.iter().any(|(_, fault)| matches!(fault, Fault::Frozen(name) if name == node))
     }
 
-    fn cut(&self, lab: &Laboratory) -> Result<(), String> {
+    fn cut(&self, lab: &Laboratory) {
         let rules: Vec<Rule> = self
             .active
             .iter()
@@ -197,7 +198,7 @@ impl Faults {
             })
             .flatten()
             .collect();
-        switch::set(lab, &rules)
+        lab.set_rules(&rules);
     }
 }
 

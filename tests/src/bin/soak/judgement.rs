@@ -142,7 +142,7 @@ impl Story<'_> {
         if let Err(error) = ended {
             self.fail(error);
         }
-        let _ = self.faults.end(&self.lab, true);
+        self.faults.end(&self.lab, true);
         let figures: Vec<_> = self.lives.iter().map(Life::figures).collect();
         figures.iter().flat_map(|life| life.faults()).for_each(|fault| self.fail(fault));
         let long = figures.iter().filter(|life| life.is_long()).count();

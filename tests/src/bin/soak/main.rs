@@ -17,7 +17,6 @@ mod outside;
 mod scene;
 mod story;
 mod summary;
-mod switch;
 mod wellness;
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};

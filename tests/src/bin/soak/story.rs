@@ -9,7 +9,7 @@ use crate::outside::Outside;
 use crate::scene::{self, FRONT, GROUPS, LINKS, NODES};
 use crate::summary::{Summary, say};
 use crate::wellness::lacking;
-use crate::{Plan, interrupted, switch};
+use crate::{Plan, interrupted};
 use crm_tests::namespaces::{FenceMode, Laboratory};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -158,7 +158,7 @@ impl Story<'_> {
 
     /// What must go on at all times.
     fn turn(&mut self, at_leisure: bool) -> Result<(), String> {
-        self.faults.end(&self.lab, false)?;
+        self.faults.end(&self.lab, false);
         self.operators.reap(false);
         self.start_again(at_leisure)?;
         self.judge()?;
@@ -226,9 +226,9 @@ impl Story<'_> {
     /// Ends every fault and every intent of an operator, and waits until all runs (I4).
     fn heal(&mut self) -> Result<(), String> {
         let begun = Instant::now();
-        self.faults.end(&self.lab, true)?;
+        self.faults.end(&self.lab, true);
         self.lab.set_fencing(FenceMode::Works);
-        switch::set(&self.lab, &[])?;
+        self.lab.set_rules(&[]);
         self.operators.reap(true);
         let limit = Duration::from_secs(180);
         let mut lacks = String::new();
