@@ -29,7 +29,8 @@ fn found() -> Laboratory {
         std::fs::write(&path, SLOW).expect("the agent");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("its mode");
     }
-    let config = with_device(&lab, "  job:\n    resources:\n      - slow\n");
+    let config = with_device(&lab, "  job:\n    resources:\n      - slow\n")
+        .replace("deadtime: 1s", "deadtime: 2s");
     lab.found(&config);
     lab.wait("job runs", Duration::from_secs(30), |lab| lab.place("job").is_some_and(|(_, r)| r));
     wait_whole(&lab);
