@@ -271,9 +271,11 @@ impl<R: Rules> Node<R> {
             .map(|(name, _)| name.clone())
             .chain([self.id.clone()])
             .collect();
-        let surrounded = weigh::<R>(record, &lately, &self.proved(), self.tie_authority())
-            == Weight::Decisive
-            || !R::holds(Rule::FenceNeedsCompany);
+        let alone_too = !R::holds(Rule::FenceNeedsCompany);
+        let company = weigh::<R>(record, &lately, &self.proved(), self.tie_authority());
+        let surrounded = company == Weight::Decisive || alone_too;
+        // In a tie it takes the half that is not silent yet, and it too must have been heard lately.
+        let half = matches!(company, Weight::Tie(_)) || surrounded;
         let tied = match weigh::<R>(record, &present, &self.proved(), self.tie_authority()) {
             Weight::Tie(missing) if self.tie_authority() && !record.intents.cluster_stopped => {
                 missing
@@ -306,7 +308,7 @@ impl<R: Rules> Node<R> {
             };
             let delay = if tied.contains(name) { self.tie_delay(&tied) } else { Span::ZERO };
             let at = lost_at + delay;
-            if !surrounded && !tied.contains(name) {
+            if !surrounded && !(half && tied.contains(name)) {
                 let soon = self.now + self.timing.keepalive;
                 look_again = Some(look_again.map_or(soon, |other| other.min(soon)));
             } else if self.now < at {

@@ -116,6 +116,24 @@ mod groups {
         assert_eq!(lab.fenced, ["b".into()], "{:#?}", lab.log);
     }
 
+    /// Two of four are lost to it, the last one is only silent so far: that is no tie, it is alone.
+    #[test]
+    fn h30_a_coordinator_that_is_being_cut_off_shoots_nobody_for_a_tie() {
+        let mut lab = Lab::new("device a b c d | one@a");
+        lab.fence_takes = Span::millis(1);
+        lab.run(Span::secs(4));
+        let first = lab.coordinators().into_iter().next().expect("a coordinator");
+        let others: Vec<_> =
+            ["a", "b", "c", "d"].into_iter().filter(|name| *name != first).collect();
+        lab.cut(&first, others[0]);
+        lab.cut(&first, others[1]);
+        lab.run(Span::millis(300));
+        lab.cut(&first, others[2]);
+        lab.run(Span::secs(10));
+        let first = crm_core::id::NodeId::new(&first);
+        assert!(lab.fenced.iter().all(|target| *target == first), "{:#?}", lab.log);
+    }
+
     fn one(lab: &Lab, group: &str) -> String {
         let holders = lab.holders(group);
         assert!(holders.len() <= 1, "I1: {group} on {holders:?}\n{:#?}", lab.log);
