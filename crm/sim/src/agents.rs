@@ -245,6 +245,13 @@ impl Agents {
         true
     }
 
+    /// Somebody else than crm starts a resource; one with an open call is left alone.
+    pub fn is_started_by_somebody(&mut self, key: &Key) {
+        if !self.children.values().any(|c| &c.key == key) {
+            self.states.insert(key.clone(), State::Running);
+        }
+    }
+
     /// The power is gone: nothing runs, nothing is open.
     pub fn power_off(&mut self) {
         self.states.clear();

@@ -1,5 +1,6 @@
 //! Many seeds over many layouts, on a few threads; each world stays on one.
 
+use crate::assumptions::Assumption;
 use crate::ghost::Violation;
 use crate::layouts::Layout;
 use crate::mutant::{Mutant, without};
@@ -54,6 +55,8 @@ pub struct Campaign {
     pub seeds: u64,
     pub workers: usize,
     pub keep_going: bool,
+    /// The assumption that does not hold.
+    pub breaks: Option<Assumption>,
 }
 
 /// A seed that broke a promise.
@@ -97,6 +100,10 @@ pub fn campaign(order: &Campaign, runner: &Runner) -> Result<Totals, String> {
                         return;
                     };
                     let plan = Plan::draw(order.from + number / layouts, *layout, order.profile);
+                    let plan = match order.breaks {
+                        None => plan,
+                        Some(assumption) => plan.lacking(assumption),
+                    };
                     let verdict = runner.run(&plan, Keep::Nothing);
                     let failed = verdict.as_ref().map_or(true, |v| v.violation.is_some());
                     if failed && !order.keep_going {

@@ -1,9 +1,11 @@
 //! The shell of a simulated node: turns its outputs into what happens, as `crmd` does in earnest.
 
 use crate::agents::Child;
+use crate::assumptions::Assumption;
 use crate::clock::{MILLI, SECOND};
 use crate::diary::Entry;
 use crate::faults::Trigger;
+use crate::fence::Device;
 use crate::invariants;
 use crate::machine::Daemon;
 use crate::observe;
@@ -45,6 +47,9 @@ impl<R: Rules> World<R> {
                 self.figures.fences += 1;
                 invariants::a_minority_fences_nobody(self, seat, target);
                 let run = self.machines[seat].run;
+                if self.lacks(Assumption::Fencing) {
+                    self.devices.moods.insert(target, Device::Lies);
+                }
                 let (order, course) = self.devices.take(
                     self.now,
                     &mut self.random.fence,

@@ -23,6 +23,12 @@ impl Clock {
         Clock { booted, offset, drift_ppm: drift_ppm.clamp(-4_900, 4_900) }
     }
 
+    /// A clock for which AS2 does not hold.
+    #[must_use]
+    pub fn wild(booted: Micros, offset: u64, drift_ppm: i64) -> Clock {
+        Clock { booted, offset, drift_ppm: drift_ppm.clamp(-900_000, 900_000) }
+    }
+
     #[must_use]
     pub fn read(&self, now: Micros) -> Time {
         let elapsed = now.saturating_sub(self.booted) as i128;

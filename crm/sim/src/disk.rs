@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 #[derive(Clone, Debug)]
 pub struct Disk {
     durable: Stored,
+    /// What was durable before the last few writes: for a disk that lies.
+    before: VecDeque<Stored>,
     pending: VecDeque<(WriteId, Stored)>,
     /// When the last write in the queue will be synced.
     busy_until: Micros,
@@ -24,8 +26,15 @@ pub struct Disk {
 impl Disk {
     #[must_use]
     pub fn new(durable: Stored) -> Disk {
-        let pending = VecDeque::new();
-        Disk { durable, pending, busy_until: 0, slowness: 0, fails: false, full: false }
+        Disk {
+            durable,
+            before: VecDeque::new(),
+            pending: VecDeque::new(),
+            busy_until: 0,
+            slowness: 0,
+            fails: false,
+            full: false,
+        }
     }
 
     #[must_use]
@@ -59,7 +68,10 @@ impl Disk {
     pub fn synced(&mut self, write: WriteId) {
         while self.pending.front().is_some_and(|(id, _)| *id <= write) {
             if let Some((_, stored)) = self.pending.pop_front() {
-                self.durable = stored;
+                if self.before.len() == FORGOTTEN_MAX {
+                    self.before.pop_front();
+                }
+                self.before.push_back(std::mem::replace(&mut self.durable, stored));
             }
         }
     }
@@ -76,7 +88,17 @@ impl Disk {
         self.pending.clear();
         self.busy_until = 0;
     }
+
+    /// The disk had not written what it said it had (AS1 is broken).
+    pub fn forgets(&mut self, random: &mut Random) {
+        if let Some(older) = self.before.get(random.index(self.before.len().max(1))) {
+            self.durable = older.clone();
+        }
+    }
 }
+
+/// Writes that a lying disk may lose.
+const FORGOTTEN_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -93,6 +93,11 @@ pub enum Kind {
         to: Seat,
         count: u32,
     },
+    /// Somebody else than crm starts a resource (AS6 is broken).
+    Stranger {
+        seat: Seat,
+        which: usize,
+    },
     /// The tie-break address does not answer.
     PingsFail,
     /// Once, when something particular happens while the fault lasts.
@@ -170,6 +175,7 @@ impl Kind {
             Kind::BootsFast { .. } => "boots-fast",
             Kind::Replay { .. } => "replay",
             Kind::Forge { .. } => "forge",
+            Kind::Stranger { .. } => "stranger",
             Kind::PingsFail => "pings-fail",
             Kind::When { .. } => "when",
         }
@@ -187,16 +193,39 @@ pub struct Act {
 /// What the operator wants, by positions in the layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
-    Start { group: usize },
-    Stop { group: usize },
-    Restart { group: usize },
-    Migrate { group: usize, to: Option<Seat> },
-    Standby { node: Seat },
-    Online { node: Seat },
-    Maintenance { on: bool },
+    Start {
+        group: usize,
+    },
+    Stop {
+        group: usize,
+    },
+    Restart {
+        group: usize,
+    },
+    Migrate {
+        group: usize,
+        to: Option<Seat>,
+    },
+    Standby {
+        node: Seat,
+    },
+    Online {
+        node: Seat,
+    },
+    Maintenance {
+        on: bool,
+    },
     Clear,
-    Fence { node: Seat },
-    Apply { revision: u64 },
+    Fence {
+        node: Seat,
+    },
+    Apply {
+        revision: u64,
+    },
+    /// Given only of a machine that is off, as an honest operator does (H23).
+    ConfirmDead {
+        node: Seat,
+    },
     StopCluster,
     StartCluster,
     Status,

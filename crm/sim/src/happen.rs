@@ -1,5 +1,6 @@
 //! What each happening does to the world.
 
+use crate::assumptions::Assumption;
 use crate::clock::{MILLI, SECOND};
 use crate::diary::Entry;
 use crate::faults::Trigger;
@@ -74,7 +75,7 @@ impl<R: Rules> World<R> {
             }
             Happening::WatchdogBites { seat, boot } => {
                 let machine = &self.machines[seat];
-                if machine.boot != boot || !machine.powered {
+                if machine.boot != boot || !machine.powered || self.lacks(Assumption::Watchdog) {
                     return;
                 }
                 match machine.watchdog {

@@ -94,6 +94,22 @@ const RO: Shape = Shape {
     ties: &["follow: pg standby", "otherwise: primary"],
 };
 
+/// At home where nobody votes.
+const ROAMING: Shape = Shape {
+    name: "roaming",
+    prefer: &["n30", "n31", "n02"],
+    resources: &["disk", "mysql"],
+    stateless: false,
+    ties: &[],
+};
+const ROAMING_TOO: Shape = Shape {
+    name: "roaming-too",
+    prefer: &["n01", "n29"],
+    resources: &["mount", "nfs"],
+    stateless: false,
+    ties: &[],
+};
+
 /// A group that the layout's file describes.
 const fn named(name: &'static str) -> Shape {
     Shape { name, prefer: &[], resources: &[], stateless: false, ties: &[] }
@@ -271,10 +287,42 @@ pub const LAYOUTS: &[Layout] = &[
     },
 ];
 
+/// Layouts that take long: they run when they are named.
+pub const LARGE: &[Layout] = &[
+    Layout {
+        name: "seven",
+        about: "seven machines, fencing devices",
+        nodes: &["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta"],
+        witness: false,
+        watchdog: false,
+        device: true,
+        groups: &[DB, FILES, WEB],
+        file: None,
+        roles: false,
+        survives_one: true,
+    },
+    Layout {
+        name: "crowd",
+        about: "thirty-two machines, fencing devices; the first seven vote",
+        nodes: &[
+            "n01", "n02", "n03", "n04", "n05", "n06", "n07", "n08", "n09", "n10", "n11", "n12",
+            "n13", "n14", "n15", "n16", "n17", "n18", "n19", "n20", "n21", "n22", "n23", "n24",
+            "n25", "n26", "n27", "n28", "n29", "n30", "n31", "n32",
+        ],
+        witness: false,
+        watchdog: false,
+        device: true,
+        groups: &[ROAMING, ROAMING_TOO],
+        file: None,
+        roles: false,
+        survives_one: true,
+    },
+];
+
 /// The layout of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<Layout> {
-    LAYOUTS.iter().find(|layout| layout.name == name).copied()
+    LAYOUTS.iter().chain(LARGE).find(|layout| layout.name == name).copied()
 }
 
 impl Layout {
@@ -291,7 +339,9 @@ impl Layout {
         self.text_of_revision(0)
     }
 
-    /// The same configuration, edited harmlessly: what an operator applies.
+    /// The same configuration, edited: what an operator applies. The first three differ in
+    /// `restarts` only, [`LONGER`] in times, [`FEWER`] lacks the last group, [`CHANGED`] has
+    /// another first resource under the same name, [`FEWER_VOTERS`] has fewer voters.
     #[must_use]
     pub fn text_of_revision(&self, revision: u64) -> String {
         if let Some(file) = self.file {
@@ -300,17 +350,26 @@ impl Layout {
         let mut text = format!("cluster: {NAME}\nnodes:\n");
         for (seat, node) in self.nodes.iter().enumerate() {
             let watchdog = if self.watchdog { ", watchdog: /dev/watchdog" } else { "" };
+            let last = seat + 1 == self.nodes.len();
+            let voter =
+                if last && seat > 1 && revision == FEWER_VOTERS { ", voter: false" } else { "" };
             let _ = writeln!(
                 text,
-                "  {node}: {{links: [10.0.0.{n}, 10.0.1.{n}]{watchdog}}}",
+                "  {node}: {{links: [10.0.0.{n}, 10.0.1.{n}]{watchdog}{voter}}}",
                 n = seat + 1
             );
         }
         if self.witness {
             text.push_str("witness: 10.0.0.99\n");
         }
-        let watchdog = if self.watchdog { ", watchdog: 4s" } else { "" };
-        let _ = writeln!(text, "heartbeat: {{deadtime: 1s, initdead: 5s{watchdog}}}");
+        let longer = revision == LONGER;
+        let watchdog = match (self.watchdog, longer) {
+            (false, _) => "",
+            (true, false) => ", watchdog: 4s",
+            (true, true) => ", watchdog: 6s",
+        };
+        let deadtime = if longer { "2s" } else { "1s" };
+        let _ = writeln!(text, "heartbeat: {{deadtime: {deadtime}, initdead: 5s{watchdog}}}");
         if self.device {
             text.push_str("fencing:\n");
             for node in self.nodes {
@@ -327,7 +386,11 @@ impl Layout {
             text.push_str("services:\n  pg: {agent: ocf:rehearsal:pg, kind: observed}\n");
         }
         text.push_str("groups:\n");
-        for group in self.groups {
+        let kept = match self.groups.len() {
+            many @ 2.. if revision == FEWER => many - 1,
+            all => all,
+        };
+        for group in &self.groups[..kept] {
             group.write(&mut text, self.nodes, revision);
         }
         text
@@ -345,16 +408,27 @@ impl Shape {
             let _ = writeln!(text, "    {tie}");
         }
         let _ = writeln!(text, "    restarts: {}\n    resources:", 3 + revision % 4);
-        for resource in self.resources {
+        for (place, resource) in self.resources.iter().enumerate() {
             let stateless = if self.stateless { ", stateless: true" } else { "" };
+            let other = place == 0 && revision == CHANGED;
+            let other = if other { ", params: {size: large}" } else { "" };
             let _ = writeln!(
                 text,
                 "      - ocf:rehearsal:{resource}: {{name: {resource}, interval: 5s, \
-                 timeouts: {{start: 8s, stop: 8s, status: 4s}}{stateless}}}"
+                 timeouts: {{start: 8s, stop: 8s, status: 4s}}{stateless}{other}}}"
             );
         }
     }
 }
+
+/// Revision with a longer `deadtime` and a slower watchdog.
+pub const LONGER: u64 = 4;
+/// Revision without the last group, where there are several.
+pub const FEWER: u64 = 5;
+/// Revision in which the first resource of each group has another parameter.
+pub const CHANGED: u64 = 6;
+/// Revision in which the last of three or more nodes does not vote.
+pub const FEWER_VOTERS: u64 = 7;
 
 /// Name of every rehearsed cluster.
 pub const NAME: &str = "rehearsal";
@@ -383,12 +457,15 @@ mod tests {
 
     #[test]
     fn every_layout_parses_and_every_revision_differs() {
-        for layout in LAYOUTS.iter() {
+        for layout in LAYOUTS.iter().chain(LARGE) {
             let cluster = parse(&layout.text()).unwrap_or_else(|e| panic!("{}: {e}", layout.name));
             assert_eq!(cluster.nodes.len(), layout.nodes.len());
             assert_eq!(cluster.groups.len(), layout.groups.len());
             assert_ne!(layout.text(), layout.text_of_revision(1));
-            assert!(parse(&layout.text_of_revision(3)).is_ok());
+            for revision in 1..=FEWER_VOTERS {
+                let parsed = parse(&layout.text_of_revision(revision));
+                assert!(parsed.is_ok(), "{} {revision}: {parsed:?}", layout.name);
+            }
         }
     }
 }

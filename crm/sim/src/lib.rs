@@ -6,6 +6,7 @@
 //! that the promises are checked.
 
 pub mod agents;
+pub mod assumptions;
 pub mod broken;
 pub mod campaign;
 pub mod clock;
@@ -17,6 +18,7 @@ pub mod fence;
 pub mod ghost;
 pub mod invariants;
 pub mod layouts;
+pub mod ledger;
 pub mod liveness;
 pub mod machine;
 pub mod mutant;

@@ -60,6 +60,7 @@ impl<R: Rules> World<R> {
         let nodes = self.plan.layout.nodes.len();
         let groups = self.plan.layout.groups.len();
         let mut wishes = vec![Wish::StartCluster, Wish::Maintenance { on: false }];
+        wishes.push(Wish::Apply { revision: 0 });
         wishes.extend((0..nodes).map(|node| Wish::Online { node }));
         wishes.extend((0..groups).map(|group| Wish::Start { group }));
         wishes.push(Wish::Clear);

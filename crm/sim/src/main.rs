@@ -1,12 +1,15 @@
 //! `crm-sim`: runs clusters from seeds, and says which promise broke.
 
 use clap::Parser;
+use crm_sim::assumptions::{ASSUMPTIONS, Assumption};
 use crm_sim::broken::{self, Broken};
 use crm_sim::campaign::{Campaign, Runner, Totals, campaign};
-use crm_sim::layouts::{self, LAYOUTS, Layout};
+use crm_sim::layouts::{self, LARGE, LAYOUTS, Layout};
+use crm_sim::ledger::Ledger;
 use crm_sim::plan::{PROFILES, Plan, Profile};
 use crm_sim::report;
 use crm_sim::run::Keep;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Runs whole clusters on virtual time and checks every promise after every event.
@@ -28,6 +31,15 @@ struct Arguments {
     /// Break this rule of the core on purpose (see --list-broken).
     #[arg(long)]
     broken: Option<String>,
+    /// Let this assumption not hold (as1 to as6), to see what then happens.
+    #[arg(long, value_name = "ASSUMPTION")]
+    without: Option<String>,
+    /// Go on where this file says, and add what was run to it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "broken", "without", "trace"])]
+    ledger: Option<PathBuf>,
+    /// How the ledger names what runs: a commit.
+    #[arg(long, default_value = "unknown", requires = "ledger")]
+    build: String,
     /// Print the whole trace of this seed (needs --layout).
     #[arg(long, value_name = "SEED")]
     trace: Option<u64>,
@@ -70,7 +82,7 @@ fn work(arguments: &Arguments) -> Result<bool, String> {
         return Ok(true);
     }
     if arguments.list_layouts {
-        for layout in LAYOUTS {
+        for layout in LAYOUTS.iter().chain(LARGE) {
             println!("{:<16} {}", layout.name, layout.about);
         }
         return Ok(true);
@@ -82,12 +94,17 @@ fn work(arguments: &Arguments) -> Result<bool, String> {
             .map(|rule| rule.runner())
             .ok_or_else(|| format!("no rule is called `{name}`\nhint: crm-sim --list-broken"))?,
     };
+    let breaks = arguments.without.as_deref().map(assumption).transpose()?;
     if let Some(seed) = arguments.trace {
         let layouts = chosen(arguments)?;
         let [layout] = layouts[..] else {
             return Err("--trace needs one layout\nhint: add --layout NAME".to_owned());
         };
         let plan = Plan::draw(seed, layout, profile);
+        let plan = match breaks {
+            None => plan,
+            Some(assumption) => plan.lacking(assumption),
+        };
         let verdict = runner.run(&plan, Keep::Whole)?;
         print!("{}", report::whole(&plan, &verdict));
         return Ok(verdict.violation.is_none());
@@ -99,7 +116,11 @@ fn work(arguments: &Arguments) -> Result<bool, String> {
         seeds: arguments.seeds,
         workers: arguments.workers.clamp(1, 64),
         keep_going: arguments.keep_going,
+        breaks,
     };
+    if let Some(path) = &arguments.ledger {
+        return pieces(arguments, order, &runner, path);
+    }
     let began = std::time::Instant::now();
     let totals = campaign(&order, &runner)?;
     for failure in totals.failures.iter().take(SHOWN_MAX) {
@@ -107,6 +128,42 @@ fn work(arguments: &Arguments) -> Result<bool, String> {
     }
     print_figures(arguments, &totals, began.elapsed().as_secs_f64());
     Ok(totals.failures.is_empty())
+}
+
+/// Piece by piece, each added to the ledger when it has ended.
+fn pieces(
+    arguments: &Arguments,
+    mut order: Campaign,
+    runner: &Runner,
+    path: &Path,
+) -> Result<bool, String> {
+    let mut ledger = Ledger::load(path)?;
+    let end = ledger.next_seed + arguments.seeds;
+    let mut sound = true;
+    while ledger.next_seed < end && (sound || arguments.keep_going) {
+        order.from = ledger.next_seed;
+        order.seeds = PIECE.min(end - ledger.next_seed);
+        // A piece is whole, so that the next one begins where it ended.
+        order.keep_going = true;
+        let began = std::time::Instant::now();
+        let totals = campaign(&order, runner)?;
+        let wall = began.elapsed().as_secs_f64();
+        ledger.add(&arguments.build, order.seeds, order.layouts.len() as u64, &totals, wall);
+        ledger.save(path)?;
+        for failure in totals.failures.iter().take(SHOWN_MAX) {
+            println!("{}", report::failure(failure, runner, !arguments.no_shrink)?);
+        }
+        sound &= totals.failures.is_empty();
+        println!(
+            "seeds {} to {}: {} runs so far, {:.0} simulated hours, {} violations ever",
+            order.from,
+            ledger.next_seed - 1,
+            ledger.runs,
+            ledger.simulated_hours,
+            ledger.violations.values().sum::<u64>()
+        );
+    }
+    Ok(sound)
 }
 
 fn print_figures(arguments: &Arguments, totals: &Totals, took: f64) {
@@ -138,5 +195,15 @@ fn profile(name: &str) -> Result<Profile, String> {
     })
 }
 
+fn assumption(name: &str) -> Result<Assumption, String> {
+    Assumption::find(name).ok_or_else(|| {
+        let known: Vec<String> =
+            ASSUMPTIONS.iter().map(|(name, _, what)| format!("  {name}  {what}")).collect();
+        format!("no assumption is called `{name}`; there are\n{}", known.join("\n"))
+    })
+}
+
+/// Seeds of one piece of a ledger.
+const PIECE: u64 = 100;
 /// Failures that are printed in full.
 const SHOWN_MAX: usize = 3;

@@ -46,6 +46,11 @@ impl<R: Rules> World<R> {
     /// Gives a command to the daemon of a machine; `None` where there is no daemon to talk to.
     pub(crate) fn wish(&mut self, seat: Seat, wish: Wish) -> Option<RequestId> {
         self.machines[seat].daemon.as_ref()?;
+        if let Wish::ConfirmDead { node } = wish
+            && self.machines[node].powered
+        {
+            return None;
+        }
         self.operator.next += 1;
         let request = RequestId(self.operator.next);
         let Some(command) = self.command(wish) else {
@@ -84,6 +89,7 @@ impl<R: Rules> World<R> {
             Wish::Apply { revision } => {
                 Command::Apply { text: self.plan.layout.text_of_revision(revision), base: None }
             }
+            Wish::ConfirmDead { node: n } => Command::ConfirmDead { node: node(n) },
             Wish::StopCluster => Command::StopCluster,
             Wish::StartCluster => Command::StartCluster,
             Wish::Status => return None,

@@ -1,10 +1,11 @@
 //! Draws a plan of faults and operator commands from a seed. A profile says which kinds are likely.
 
 use crate::agents::Mood;
+use crate::assumptions::Assumption;
 use crate::clock::{MILLI, Micros, SECOND};
 use crate::faults::{Act, Blow, Fault, Kind, Trigger, Wish};
 use crate::fence::Device;
-use crate::layouts::Layout;
+use crate::layouts::{FEWER_VOTERS, Layout};
 use crate::network::{Path, Weather};
 use crate::queue::Seat;
 use crate::random::Random;
@@ -24,6 +25,8 @@ pub struct Plan {
     pub begin: Begin,
     /// A machine that is lost for good after everything had healed and run.
     pub last_blow: Option<Seat>,
+    /// The assumption that does not hold, to see what then happens.
+    pub breaks: Option<Assumption>,
 }
 
 /// How a cluster begins.
@@ -145,7 +148,26 @@ impl Plan {
         };
         let survives = layout.survives_one && random.chance(600);
         let last_blow = survives.then(|| random.index(layout.nodes.len()));
-        Plan { seed, layout, profile, faults, acts, heals, begin, last_blow }
+        Plan { seed, layout, profile, faults, acts, heals, begin, last_blow, breaks: None }
+    }
+
+    /// The same plan in a world in which this assumption does not hold.
+    #[must_use]
+    pub fn lacking(mut self, assumption: Assumption) -> Plan {
+        let mut random = Random::new(self.seed).fork("assumption").fork(self.layout.name);
+        let machines = self.layout.machines().len();
+        for _ in 0..6 {
+            let seat = random.index(machines);
+            let kind = match assumption {
+                Assumption::Network => Kind::Forge { to: seat, count: 20 },
+                Assumption::Starter => Kind::Stranger { seat, which: random.index(8) },
+                _ => break,
+            };
+            let at = START + random.below(self.heals.saturating_sub(START).max(1));
+            self.faults.push(Fault { at, lasts: SECOND, kind });
+        }
+        self.breaks = Some(assumption);
+        self
     }
 }
 
@@ -326,7 +348,7 @@ impl Drawing {
         let seat = self.random.index(self.layout.nodes.len());
         let group = self.random.index(self.layout.groups.len());
         let node = self.random.index(self.layout.nodes.len());
-        let wish = match self.random.below(24) {
+        let wish = match self.random.below(26) {
             0 | 1 => Wish::Stop { group },
             2..=4 => Wish::Start { group },
             5 => Wish::Restart { group },
@@ -340,7 +362,8 @@ impl Drawing {
             20 if self.random.chance(300) => Wish::StopCluster,
             21 => Wish::StartCluster,
             22 => Wish::Status,
-            _ => Wish::Apply { revision: self.random.between(1, 3) },
+            23 => Wish::ConfirmDead { node },
+            _ => Wish::Apply { revision: self.random.between(1, FEWER_VOTERS + 1) },
         };
         Act { at, seat, wish }
     }

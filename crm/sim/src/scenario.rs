@@ -85,6 +85,7 @@ impl Stage {
             heals: NEVER,
             begin: Begin::Founded,
             last_blow: None,
+            breaks: None,
         };
         let world = World::new(plan, Trace::whole())?;
         self.keys = Some(world.key_text.clone());

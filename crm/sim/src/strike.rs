@@ -1,6 +1,7 @@
 //! Lets the plan's faults strike, and takes them back.
 
 use crate::agents::{Key, Mood};
+use crate::assumptions::Assumption;
 use crate::clock::{MILLI, Micros, SECOND};
 use crate::disk::Disk;
 use crate::envelope::{Envelope, new_keys};
@@ -76,6 +77,7 @@ impl<R: Rules> World<R> {
             Kind::BootsFast { seat } => self.machines[seat].boots_fast = true,
             Kind::Replay { to, count, rare } => self.replays(to, count, rare),
             Kind::Forge { to, count } => self.forges(to, count),
+            Kind::Stranger { seat, which } => self.somebody_starts(seat, which),
             Kind::PingsFail => self.pings_fail = true,
             Kind::When { skip, .. } => {
                 self.armed.insert(number, skip);
@@ -131,7 +133,7 @@ impl<R: Rules> World<R> {
         self.give(seat, Input::Shutdown { how });
     }
 
-    fn key(&self, which: usize) -> Option<Key> {
+    pub(crate) fn key(&self, which: usize) -> Option<Key> {
         let keys: Vec<Key> = self
             .cluster
             .groups
@@ -167,10 +169,14 @@ impl<R: Rules> World<R> {
     /// Packets sealed with another key, or with this key for another cluster.
     fn forges(&mut self, to: Seat, count: u32) {
         let from = (to + 1) % self.machines.len();
+        let has_the_key = self.lacks(Assumption::Network);
         let random = &mut self.random.attacker;
-        let other_cluster = random.chance(500);
-        let keys =
-            if other_cluster { Ok(self.keys.clone()) } else { new_keys(random).map(|k| k.1) };
+        let other_cluster = random.chance(500) && !has_the_key;
+        let keys = if other_cluster || has_the_key {
+            Ok(self.keys.clone())
+        } else {
+            new_keys(random).map(|k| k.1)
+        };
         let name = if other_cluster { "another" } else { self.cluster.name.as_str() };
         let incarnation = Incarnation(random.next_u128());
         let Ok(keys) = keys else { return };

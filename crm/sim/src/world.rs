@@ -3,7 +3,8 @@
 //! [`World::step`] takes the next happening, lets it act, and has every invariant checked. The
 //! same plan gives the same world, whatever the machine it runs on.
 
-use crate::clock::{Clock, MILLI, Micros, SECOND};
+use crate::assumptions::Assumption;
+use crate::clock::{MILLI, Micros, SECOND};
 use crate::diary::{Diary, Entry};
 use crate::disk::Disk;
 use crate::envelope::{Envelope, new_keys};
@@ -201,11 +202,10 @@ impl<R: Rules> World<R> {
         }
         machine.powered = true;
         machine.boot += 1;
-        let offset = self.random.power.spread(SECOND, 30 * SECOND);
-        let drift = self.random.power.between(0, 9_800) as i64 - 4_900;
-        machine.clock = Clock::new(self.now, offset, drift);
         machine.daemon_ended = false;
         let boot = machine.boot;
+        self.machines[seat].clock = self.new_clock();
+        let machine = &self.machines[seat];
         self.trace.note(&[1, seat as u64, self.now]);
         self.trace.line(self.now, machine.id.as_str(), "power-on", format_args!("boot {boot}"));
         let drawn = self.random.power.between(50 * MILLI, 800 * MILLI);
@@ -230,6 +230,9 @@ impl<R: Rules> World<R> {
         machine.watchdog = None;
         machine.daemon_ran = false;
         machine.disk.crash(&mut self.random.disk);
+        if self.plan.breaks == Some(Assumption::Disk) {
+            machine.disk.forgets(&mut self.random.disk);
+        }
         machine.agents.power_off();
         self.ghost.resources_moved = true;
         self.ghost.beliefs.retain(|(at, _, _), _| *at != seat);

@@ -17,6 +17,7 @@ fn every_promise_is_kept_on_every_layout() {
         seeds: SEEDS,
         workers: 2,
         keep_going: false,
+        breaks: None,
     };
     let totals = campaign(&order, &runner).unwrap();
     if let Some(failure) = totals.failures.first() {

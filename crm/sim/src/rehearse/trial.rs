@@ -160,6 +160,7 @@ impl Stage {
             acts: Vec::new(),
             heals: NEVER,
             begin: Begin::Founded,
+            breaks: None,
             last_blow: None,
         };
         let trace = if traced { Trace::whole() } else { Trace::silent() };
