@@ -24,8 +24,7 @@ impl<R: Rules> Node<R> {
             return;
         }
         armed.retain(|name, known| {
-            // A report that was not sent here denies nothing.
-            let denied = self.report_of(name).is_some_and(|report| report.armed.is_none());
+            let denied = self.denies(name);
             let configured = cluster.node(name).is_some_and(|node| node.watchdog.is_some());
             configured && self.live_run(name).is_none_or(|live| live == known.run) && !denied
         });
@@ -35,6 +34,15 @@ impl<R: Rules> Node<R> {
             }
         }
         next.armed = armed;
+    }
+
+    /// Whether the node's newest report denies it. One that was not sent here denies nothing, nor
+    /// does one from an earlier time at which this node coordinated: heartbeats tell of a newer.
+    fn denies(&self, name: &NodeId) -> bool {
+        let newest = self.peers.get(name).and_then(|peer| peer.heartbeat.as_ref());
+        self.report_of(name).is_some_and(|report| {
+            report.armed.is_none() && newest.is_none_or(|beat| beat.report <= report.number)
+        })
     }
 
     /// What the live run of a node says of itself under the record that is committed now: an

@@ -16,6 +16,10 @@ fn apply(lab: &mut Lab, node: &str, number: u64, text: &str) {
     ask(lab, node, number, Command::Apply { text: text.to_owned(), base: None });
 }
 
+fn stands(packet: &Packet) -> bool {
+    matches!(packet.message, Message::PreVote { .. })
+}
+
 fn once(lab: &Lab) {
     assert!(lab.twice.is_empty(), "I1: {:?}\n{}", lab.twice, lab.log.join("\n"));
 }
@@ -46,6 +50,40 @@ fn r13_t_out_is_that_of_the_silent_node_not_that_of_a_later_configuration() {
     lab.run(Span::secs(200));
     assert!(matches!(lab.replies[0].2, Outcome::Done { .. }), "{:?}", lab.replies);
     once(&lab);
+}
+
+/// A coordinator for the second time still has the reports of the first, made under maintenance,
+/// when nobody was listed as armed: they deny nothing of what the record has said since.
+#[test]
+fn r13_reports_of_an_earlier_coordinatorship_do_not_deny_an_armed_watchdog() {
+    let mut lab = Lab::new("none L=3 S=2 W=4 a+ b+ c+ | f@a g@b h@c");
+    lab.run(Span::secs(6));
+    let first = lab.coordinators().into_iter().next().unwrap();
+    ask(&mut lab, &first, 1, Command::Maintenance { on: true, lasts: None });
+    lab.run(Span::secs(3));
+    for other in ["a", "b", "c"] {
+        lab.cut(&first, other);
+    }
+    lab.run(Span::secs(10));
+    let second = lab.coordinators().into_iter().find(|name| name != "-").unwrap();
+    assert_ne!(first, second, "{}", lab.log.join("\n"));
+    lab.cut.clear();
+    lab.run(Span::secs(3));
+    ask(&mut lab, &second, 2, Command::Maintenance { on: false, lasts: None });
+    lab.run(Span::secs(10));
+    // The second one dies, and the third may not lead: nothing that it stands for arrives.
+    lab.loses = Some(match first.as_str() {
+        "a" => |from, packet| *from != "a".into() && stands(packet),
+        "b" => |from, packet| *from != "b".into() && stands(packet),
+        _ => |from, packet| *from != "c".into() && stands(packet),
+    });
+    lab.crash(&second.as_str().into());
+    lab.run(Span::secs(60));
+    assert!(lab.coordinators().contains(&first), "{}", lab.log.join("\n"));
+    once(&lab);
+    for group in ["f", "g", "h"] {
+        assert_eq!(lab.holders(group).len(), 1, "{group}: {}", lab.log.join("\n"));
+    }
 }
 
 /// X joined while one node voted, so it never stops for want of a lease; later three vote.
