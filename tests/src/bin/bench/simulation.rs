@@ -20,6 +20,7 @@ pub(crate) fn measure(_rounds: usize, table: &mut Table) {
             seeds: SEEDS,
             workers,
             keep_going: true,
+            breaks: None,
         };
         let begun = Instant::now();
         let totals = campaign(&plan, &Runner::sound());
