@@ -184,8 +184,7 @@ impl<R: Rules> Node<R> {
             .filter(|node| **node != self.id)
             .filter(|node| !group.only_preferred || group.prefer.contains(*node))
             .peekable();
-        let freshest =
-            !is_banned(&self.id) && others.peek().is_some() && others.all(|node| is_banned(node));
+        let freshest = !is_banned(&self.id) && others.peek().is_some() && others.all(is_banned);
         let held = record
             .grants
             .get(&group.id)
