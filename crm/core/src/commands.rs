@@ -27,13 +27,13 @@ const WAITING_MAX: usize = 256;
 const RESEND: Span = Span::millis(300);
 
 /// Who asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Origin {
     Local(RequestId),
     Remote { node: NodeId, incarnation: Incarnation, request: u64 },
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Hash, Default)]
 pub(crate) struct Commands {
     waiting: BTreeMap<RequestId, Waiting>,
     statuses: BTreeMap<RequestId, Time>,
@@ -43,13 +43,13 @@ pub(crate) struct Commands {
 }
 
 /// The operator's word about one silent node: for one candidacy, and not for long.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Word {
     pub(crate) node: NodeId,
     pub(crate) until: Time,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Waiting {
     command: Command,
     until: Time,

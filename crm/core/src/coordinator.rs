@@ -11,6 +11,7 @@ use crate::place::Placement;
 use crate::quorum::{Weight, weigh};
 use crate::record::{Armed, ConfigText, Record};
 use crate::rules::{Rule, Rules};
+use crate::same::hash_by;
 use crate::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -20,7 +21,7 @@ pub(crate) const QUEUE_MAX: usize = 256;
 const DECISIONS_MAX: usize = 8;
 
 /// State of a node that coordinates an epoch.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Coordinator {
     pub(crate) epoch: Epoch,
     pub(crate) elected: Time,
@@ -45,13 +46,16 @@ pub(crate) struct Coordinator {
 }
 
 /// A record on its way to a quorum.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Proposal {
     pub(crate) stamp: Stamp,
     accepted: BTreeSet<NodeId>,
     /// Commands that this record carries out, with the sentence for each.
     pub(crate) replies: Vec<(Origin, String)>,
 }
+
+// Placement follows from the rest, decisions are for people.
+hash_by!(Coordinator: epoch elected proposal committed armed acknowledged queue dirty maintenance_since plan_at failing_since);
 
 impl Coordinator {
     pub(crate) fn decided(&mut self, group: &GroupId, text: String) {

@@ -14,7 +14,7 @@ use crate::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a node is doing about leadership.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) enum Role {
     Follower,
     Asking(Asking),
@@ -23,7 +23,7 @@ pub(crate) enum Role {
 }
 
 /// R1: would I be elected? Nothing is changed by asking.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Asking {
     epoch: Epoch,
     yes: BTreeSet<NodeId>,
@@ -35,7 +35,7 @@ pub(crate) struct Asking {
 }
 
 /// R4: standing in an epoch of its own, which is on the disk before anything is asked.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Candidate {
     pub(crate) epoch: Epoch,
     /// When the epoch was durable: requests went out from then on.

@@ -9,6 +9,7 @@ use crate::operator::Outcome;
 use crate::peer::{Proof, ProofBy};
 use crate::quorum::{Weight, weigh};
 use crate::rules::{Rule, Rules};
+use crate::same::hash_by;
 use crate::time::{Span, Time};
 use crate::{FenceResult, Output};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,7 @@ const RETRY_MOST: Span = Span::secs(30);
 const GIVES_WAY_AGAIN: Span = Span::secs(60);
 
 /// Why a node is to be fenced.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Why {
     /// To win a tie, or to stay decisive in one.
     Tie,
@@ -32,7 +33,7 @@ pub(crate) enum Why {
 }
 
 /// Requests under way and waits between them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Fences {
     open: BTreeMap<NodeId, Request>,
     next: u64,
@@ -45,7 +46,7 @@ pub(crate) struct Fences {
     gave_way: Option<Time>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Request {
     id: FenceId,
     why: Why,
@@ -58,6 +59,8 @@ struct Request {
     /// After this the shell should have answered; the request counts as failed.
     until: Time,
 }
+
+hash_by!(Fences: open waiting gave_way);
 
 impl Fences {
     pub(crate) fn deadline(&self, now: Time) -> Option<Time> {

@@ -69,9 +69,9 @@ name_type!(
 );
 
 macro_rules! number_type {
-    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+    ($(#[$doc:meta])* $name:ident($inner:ty) hashed by $write:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(pub $inner);
         impl fmt::Display for $name {
@@ -79,32 +79,37 @@ macro_rules! number_type {
                 self.0.fmt(f)
             }
         }
+        impl std::hash::Hash for $name {
+            fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+                state.$write(self.0 as _);
+            }
+        }
     };
 }
 
 number_type!(
     /// Number of an election; at most one coordinator each (I6).
-    Epoch(u64)
+    Epoch(u64) hashed by write_u64
 );
 number_type!(
     /// One agent operation of this incarnation of the daemon.
-    OpId(u64)
+    OpId(u64) hashed by write_i64
 );
 number_type!(
     /// One request for a fencing device; a reply counts for its own request only (AS3).
-    FenceId(u64)
+    FenceId(u64) hashed by write_i64
 );
 number_type!(
     /// One command of an operator, as the local shell counts them.
-    RequestId(u64)
+    RequestId(u64) hashed by write_i64
 );
 number_type!(
     /// One write of the store, in order.
-    WriteId(u64)
+    WriteId(u64) hashed by write_i64
 );
 number_type!(
     /// Which of a node's links, by position in its `links` list.
-    LinkId(u8)
+    LinkId(u8) hashed by write_u8
 );
 
 macro_rules! random_type {

@@ -41,7 +41,7 @@ pub enum Input {
 }
 
 /// How a daemon is told to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shutdown {
     /// The machine goes down: move or stop the groups in order, leave, then halt (R14).
     Leave,

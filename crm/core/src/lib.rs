@@ -40,6 +40,7 @@ mod plan;
 mod quorum;
 mod refused;
 mod run;
+mod same;
 mod session;
 mod silence;
 mod view;

@@ -1,5 +1,6 @@
 //! One link to one peer: what was heard on it, lost on it, and how long it was silent.
 
+use crate::same::hash_by;
 use crate::status::LinkStatus;
 use crate::time::{Span, Time};
 use std::collections::VecDeque;
@@ -103,6 +104,8 @@ impl Link {
         }
     }
 }
+
+hash_by!(Link: heard last_sent down_reported);
 
 #[cfg(test)]
 mod tests {

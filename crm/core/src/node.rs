@@ -40,6 +40,7 @@ pub struct Start {
 }
 
 /// One node of the cluster.
+#[derive(Clone)]
 pub struct Node<R: Rules = Sound> {
     pub(crate) id: NodeId,
     pub(crate) incarnation: Incarnation,

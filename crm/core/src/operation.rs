@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What an agent is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Action {
     Start,
     Stop,
@@ -44,7 +44,7 @@ pub struct DataWord {
 }
 
 /// One call of an agent. At most one is open per resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Operation {
     pub op: OpId,
     pub group: GroupId,
@@ -58,7 +58,7 @@ pub struct Operation {
 
 /// How a call ended. It is reported only when no process of the call is left (H15), except those
 /// that an action that succeeded left running on purpose.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OpResult {
     pub outcome: OpOutcome,
     /// The agent's own words, for the operator.
@@ -75,7 +75,7 @@ impl OpResult {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum OpOutcome {
     /// Exit 0: started, stopped, or (status) running.
     Done,

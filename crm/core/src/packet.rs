@@ -4,6 +4,7 @@ use crate::id::{Digest, Epoch, GroupId, NodeId, ResourceId, ServiceId, Stamp, St
 use crate::model::LeaseTimes;
 use crate::operator::{Command, Outcome};
 use crate::record::Record;
+use crate::same::hash_by;
 use crate::status::Status;
 use crate::time::{Span, Time};
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,7 @@ pub struct Packet {
     pub message: Message,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// Nothing but its envelope: answers an incarnation that is not live yet (H29).
     Hello,
@@ -132,7 +133,7 @@ pub struct Heartbeat {
 }
 
 /// What a coordinator says in its heartbeats.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Leading {
     /// Its first record of this epoch is committed, and its lease holds (H19).
     pub lease_holds: bool,
@@ -164,7 +165,7 @@ pub struct Report {
 }
 
 /// State of one group on one node, as its executor knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GroupReport {
     pub phase: GroupPhase,
     /// Why it is not simply running or stopped.
@@ -174,7 +175,7 @@ pub struct GroupReport {
 }
 
 /// Phases of a group on one node. Anything but `Stopped` may be running.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GroupPhase {
     /// Not looked at yet in this incarnation, or a status gave no answer.
@@ -198,7 +199,7 @@ impl GroupPhase {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RoleReport {
     /// `None`: unknown, which is never a role.
     pub role: Option<String>,
@@ -206,13 +207,13 @@ pub struct RoleReport {
 }
 
 /// Whether a node could serve a group's data; missing or unknown is no.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Eligibility {
     pub eligible: Option<bool>,
     pub reason: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FailureReport {
     pub number: u64,
     pub group: GroupId,
@@ -221,7 +222,7 @@ pub struct FailureReport {
     pub reason: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
     /// A start failed, or restarts in place are used up: the group should move.
@@ -231,3 +232,7 @@ pub enum FailureKind {
     /// A stop failed or hung.
     Stop,
 }
+
+hash_by!(Packet: to echo message);
+hash_by!(Heartbeat: sent heard epoch stamp obeyed store config coordinator leading hears taken);
+hash_by!(Report: obeyed groups services armed leaving eligible failures);

@@ -4,6 +4,7 @@ use crate::id::{Incarnation, LinkId, NodeId, StoreId};
 use crate::link::Link;
 use crate::packet::{Heartbeat, Report};
 use crate::rules::Rules;
+use crate::same::hash_by;
 use crate::session::Session;
 use crate::time::{Span, Time};
 
@@ -50,7 +51,7 @@ pub(crate) struct Proof {
     pub(crate) by: ProofBy,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ProofBy {
     Device,
     Operator,
@@ -138,6 +139,16 @@ impl<R: Rules> Peer<R> {
     /// Whether a device or the operator has proved the present run dead.
     pub(crate) fn is_proved_dead(&self) -> bool {
         self.proof.is_some()
+    }
+}
+
+hash_by!(Proof: incarnation by);
+
+impl<R: Rules> std::hash::Hash for Peer<R> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (&self.session, &self.links, self.heard, self.alive, self.alive_since).hash(state);
+        (&self.heartbeat, &self.report, &self.proof, self.heartbeat_at).hash(state);
+        (self.renewed, self.authority_to, self.forked, self.proposed_at).hash(state);
     }
 }
 

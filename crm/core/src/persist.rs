@@ -10,7 +10,7 @@ use crate::packet::Message;
 use crate::rules::{Rule, Rules};
 
 /// What is known to be on the disk; only this is told to others (H21).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Durable {
     pub(crate) epoch: Epoch,
     pub(crate) stamp: Stamp,
@@ -20,7 +20,7 @@ pub(crate) struct Durable {
 }
 
 /// A write under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Pending {
     write: WriteId,
     durable: Durable,
@@ -28,7 +28,7 @@ pub(crate) struct Pending {
 }
 
 /// What follows a write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum After {
     Nothing,
     /// R2: answer the candidate.

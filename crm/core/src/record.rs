@@ -4,6 +4,7 @@
 
 use crate::id::{Digest, GroupId, Incarnation, NodeId, ServiceId, Stamp, StoreId};
 use crate::model::{Group, LeaseTimes};
+use crate::same::hash_by;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -45,7 +46,7 @@ pub struct Record {
 }
 
 /// A run of a daemon that stops what it runs when its lease ends, or is reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Armed {
     pub run: Incarnation,
     /// By which times it lives.
@@ -74,7 +75,7 @@ impl ConfigText {
 }
 
 /// What operators asked for; survives boots.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Intents {
     /// Groups that must not run anywhere.
     pub stopped: BTreeSet<GroupId>,
@@ -92,14 +93,14 @@ pub struct Intents {
 }
 
 /// Hands off: nothing is started, stopped, moved or fenced on its behalf.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Maintenance {
     /// Ends by itself after this long, counted by whoever coordinates; never shorter.
     pub lasts: Option<Span>,
 }
 
 /// Failures of one group on one node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Failures {
     pub count: u32,
     /// The last one, for people.
@@ -109,7 +110,7 @@ pub struct Failures {
 }
 
 /// Permission to run a group (R11).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Grant {
     /// Stays until its stop is reported under the ending record, or it is proved dead (H12).
     pub owner: NodeId,
@@ -129,14 +130,14 @@ impl Grant {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum GrantState {
     Held,
     Ending,
 }
 
 /// Permission to hold a role of a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RoleGrant {
     pub role: String,
     pub state: GrantState,
@@ -268,6 +269,10 @@ impl Write for Fingerprint {
         Ok(())
     }
 }
+
+hash_by!(ConfigText: digest);
+hash_by!(Record: stamp voters old_voters config intents failures failures_counted bans grants roles armed retired);
+hash_by!(Stored: store epoch vote record committed);
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@
 
 use crate::id::{Incarnation, LinkId};
 use crate::rules::{Rule, Rules};
+use crate::same::hash_by;
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 
@@ -15,7 +16,7 @@ const PENDING_MAX: usize = 4;
 const WINDOW_BITS: u64 = 1024;
 
 /// What a packet is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Verdict {
     /// Of the live incarnation, new, and addressed to mine.
     Fresh,
@@ -124,6 +125,16 @@ impl<R: Rules> Session<R> {
             return Verdict::Switched;
         }
         Verdict::Answer
+    }
+}
+
+// The numbers of packets only tell old ones from new ones.
+hash_by!(Run: incarnation);
+
+impl<R: Rules> std::hash::Hash for Session<R> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.live.hash(state);
+        self.pending.iter().for_each(|(run, _)| run.hash(state));
     }
 }
 

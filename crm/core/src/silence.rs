@@ -9,6 +9,7 @@ use crate::node::Node;
 use crate::packet::Heartbeat;
 use crate::record::{Grant, GrantState, Record};
 use crate::rules::{Rule, Rules};
+use crate::same::hash_by;
 use crate::time::{Span, Time};
 use std::collections::BTreeMap;
 
@@ -25,12 +26,14 @@ pub(crate) struct Silence {
     pinged: Option<(Time, bool)>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Doubt {
     since: Time,
     /// Nobody says anything: it ends.
     until: Time,
 }
+
+hash_by!(Silence: taken yielded doubt pinged);
 
 impl Silence {
     pub(crate) fn taken_groups(&self) -> Vec<GroupId> {

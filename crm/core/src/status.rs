@@ -5,6 +5,7 @@
 
 use crate::id::{Digest, Epoch, GroupId, Incarnation, NodeId, ResourceId, ServiceId, Stamp};
 use crate::packet::GroupPhase;
+use crate::same::hash_by;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -138,7 +139,7 @@ pub struct ResourceStatus {
 }
 
 /// State of one resource on the node that made the view. Unknown is never stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResourcePhase {
     Unknown,
@@ -157,3 +158,5 @@ pub struct ServiceStatus {
     pub roles: BTreeMap<NodeId, String>,
     pub reason: String,
 }
+
+hash_by!(Status: epoch stamp);

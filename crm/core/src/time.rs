@@ -8,9 +8,7 @@ use std::fmt;
 use std::ops::{Add, AddAssign, Mul, Sub};
 
 /// A moment on this node's boot clock, in microseconds.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Time(pub u64);
 
 /// A length of time, in microseconds.
@@ -18,6 +16,13 @@ pub struct Time(pub u64);
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Span(pub u64);
+
+/// By a method of its own, so that a hasher can tell a moment from a number (see [`crate::same`]).
+impl std::hash::Hash for Time {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_i128(i128::from(self.0));
+    }
+}
 
 impl Time {
     /// Time since `earlier`; zero if `earlier` is later than this.

@@ -354,7 +354,7 @@ impl<R: Rules> Node<R> {
 }
 
 /// The configuration file on this node, as far as it was told.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Hash, Default)]
 pub(crate) struct Draft {
     seen: Option<Digest>,
     /// It was what is in force, so the shell rewrites it when that changes.

@@ -12,7 +12,7 @@ use crate::rules::{Rule, Rules};
 use crate::time::{Span, Time};
 use crate::{Output, WatchdogDuty};
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Hash, Default)]
 pub(crate) struct Watchdog {
     /// This run opened it, and the kernel counts.
     pub(crate) armed: bool,

@@ -192,6 +192,13 @@ impl Agents {
         })
     }
 
+    /// The call will say that it failed, if nobody kills it before.
+    pub fn mark_failing(&mut self, child: u64) {
+        if let Some(child) = self.children.get_mut(&child) {
+            child.outcome = OpOutcome::Failed { code: 1 };
+        }
+    }
+
     /// A call ends, by itself or killed; its effect is decided now.
     pub fn end(
         &mut self,

@@ -57,6 +57,9 @@ impl<R: Rules> World<R> {
         if self.lacks(Assumption::Clock) {
             return Clock::wild(self.now, offset, drift * 180);
         }
+        if self.unsealed {
+            return Clock::new(0, crate::world::CLOCK_OFFSET, 0);
+        }
         Clock::new(self.now, offset, drift)
     }
 

@@ -4,6 +4,7 @@ use crate::agents::Child;
 use crate::assumptions::Assumption;
 use crate::clock::{MILLI, SECOND};
 use crate::diary::Entry;
+use crate::envelope::Opened;
 use crate::faults::Trigger;
 use crate::fence::Device;
 use crate::invariants;
@@ -18,6 +19,7 @@ use crm_core::packet::{Message, Packet};
 use crm_core::record::Stored;
 use crm_core::rules::Rules;
 use crm_core::{Destination, Output, WatchdogDuty};
+use std::sync::Arc;
 
 impl<R: Rules> World<R> {
     pub(crate) fn carry_out(&mut self, seat: Seat, output: Output) {
@@ -104,8 +106,17 @@ impl<R: Rules> World<R> {
         };
         let Some(target) = target else { return };
         let rare = !matches!(packet.message, Message::Heartbeat(_) | Message::Hello);
+        let id = self.machines[from].id.clone();
         let Some(daemon) = &mut self.machines[from].daemon else { return };
-        let sheets = daemon.envelope.seal(packet);
+        let said = self.unsealed.then(|| {
+            let (from, counter) = (id.clone(), packet.number);
+            let incarnation = daemon.incarnation;
+            Arc::new(Opened { from, incarnation, counter, packet: packet.clone() })
+        });
+        let sheets = match &said {
+            Some(_) => vec![Arc::from([])],
+            None => daemon.envelope.seal(packet),
+        };
         self.trace.note(&[6, from as u64, target as u64, self.now, sheets.len() as u64]);
         if rare && self.trace.wanted() {
             let (by, at) = (self.machines[from].id.clone(), self.machines[target].id.clone());
@@ -123,7 +134,9 @@ impl<R: Rules> World<R> {
             for bytes in &sheets {
                 let bytes = bytes.clone();
                 let origin = Origin::Genuine;
-                let datagram = Datagram { from, to: target, link, bytes, origin, damaged: false };
+                let said = said.clone();
+                let datagram =
+                    Datagram { from, to: target, link, bytes, origin, damaged: false, said };
                 self.figures.datagrams += 1;
                 for (at, datagram) in self.network.send(self.now, datagram, rare) {
                     self.queue.push(at, Happening::Arrives(datagram));
@@ -246,6 +259,7 @@ impl<R: Rules> World<R> {
         if failed || !told {
             // systemd: Restart=on-failure.
             let at = self.now + self.random.power.between(SECOND, 3 * SECOND);
+            let at = self.in_step(at, seat);
             self.queue.push(at, Happening::DaemonStarts { seat, boot });
         }
     }

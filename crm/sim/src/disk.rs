@@ -76,6 +76,11 @@ impl Disk {
         }
     }
 
+    /// What is under way will not survive.
+    pub fn loses_what_is_not_synced(&mut self) {
+        self.pending.clear();
+    }
+
     /// The power is gone, or the daemon that was writing. A write that was not acknowledged is
     /// lost, or is there all the same: nobody may rely on either.
     pub fn crash(&mut self, random: &mut Random) {

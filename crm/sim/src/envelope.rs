@@ -10,8 +10,16 @@ use std::sync::Arc;
 /// One daemon's end of the wire.
 #[derive(Debug)]
 pub struct Envelope {
-    endpoint: Endpoint,
+    /// `None` in a copy.
+    endpoint: Option<Endpoint>,
     scratch: Vec<Vec<u8>>,
+}
+
+/// Keys are not copied: a copy seals and opens nothing, in a world where packets go unsealed.
+impl Clone for Envelope {
+    fn clone(&self) -> Envelope {
+        Envelope { endpoint: None, scratch: Vec::new() }
+    }
 }
 
 /// What a datagram proved.
@@ -34,28 +42,32 @@ impl Envelope {
     ) -> Result<Envelope, String> {
         let endpoint = Endpoint::new(keys, ClusterId::of(cluster), me.as_str(), incarnation.0);
         let endpoint = endpoint.map_err(|error| error.to_string())?;
-        Ok(Envelope { endpoint, scratch: Vec::new() })
+        Ok(Envelope { endpoint: Some(endpoint), scratch: Vec::new() })
     }
 
     /// Goes on with another key file.
     pub fn change_keys(&mut self, keys: AuthKeys) {
         // The only failure is a key derivation that refuses 32 bytes; the old keys stay then.
-        let _ = self.endpoint.replace_keys(keys);
+        if let Some(endpoint) = &mut self.endpoint {
+            let _ = endpoint.replace_keys(keys);
+        }
     }
 
     /// The datagrams that carry this packet.
     pub fn seal(&mut self, packet: &Packet) -> Vec<Arc<[u8]>> {
         let Ok(payload) = postcard::to_stdvec(packet) else { return Vec::new() };
         self.scratch.clear();
-        match self.endpoint.seal(&payload, &mut self.scratch) {
-            Ok(()) => self.scratch.drain(..).map(Arc::from).collect(),
-            Err(_) => Vec::new(),
+        let sealed =
+            self.endpoint.as_mut().map(|endpoint| endpoint.seal(&payload, &mut self.scratch));
+        match sealed {
+            Some(Ok(())) => self.scratch.drain(..).map(Arc::from).collect(),
+            _ => Vec::new(),
         }
     }
 
     /// Opens a datagram; `None` where it proves nothing, or is a part of more.
     pub fn open(&mut self, now: Micros, bytes: &[u8]) -> Option<Opened> {
-        let opened = self.endpoint.open(now, bytes).ok()??;
+        let opened = self.endpoint.as_mut()?.open(now, bytes).ok()??;
         Some(Opened {
             from: NodeId::new(&opened.sender),
             incarnation: Incarnation(opened.incarnation),
@@ -67,7 +79,7 @@ impl Envelope {
     /// Bytes held for messages that are not complete (I10).
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.endpoint.bytes_in_flight()
+        self.endpoint.as_ref().map_or(0, Endpoint::bytes_in_flight)
     }
 }
 

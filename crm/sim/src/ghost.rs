@@ -36,7 +36,7 @@ pub enum Belief {
 }
 
 /// Everything observed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ghost {
     pub records: BTreeMap<Stamp, Seen>,
     /// Stamps that a coordinator claimed to be committed, and which it was.

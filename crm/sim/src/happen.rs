@@ -3,6 +3,7 @@
 use crate::assumptions::Assumption;
 use crate::clock::{MILLI, SECOND};
 use crate::diary::Entry;
+use crate::envelope::Opened;
 use crate::faults::Trigger;
 use crate::ghost::Belief;
 use crate::invariants;
@@ -138,7 +139,11 @@ impl<R: Rules> World<R> {
     fn reads(&mut self, datagram: Datagram) {
         let seat = datagram.to;
         let Some(daemon) = &mut self.machines[seat].daemon else { return };
-        let Some(opened) = daemon.envelope.open(self.now, &datagram.bytes) else { return };
+        let opened = match &datagram.said {
+            Some(said) => Some(Opened::clone(said)),
+            None => daemon.envelope.open(self.now, &datagram.bytes),
+        };
+        let Some(opened) = opened else { return };
         self.trace.note(&[9, seat as u64, self.now, opened.counter]);
         if datagram.origin == Origin::Forged || datagram.damaged {
             invariants::no_forged_packet_is_opened(self, &datagram);

@@ -32,6 +32,7 @@ pub mod report;
 pub mod roles;
 pub mod run;
 pub mod scenario;
+pub mod search;
 pub mod shrink;
 pub mod story;
 pub mod trace;

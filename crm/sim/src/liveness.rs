@@ -201,7 +201,7 @@ impl<R: Rules> World<R> {
     }
 
     /// The first group that could run and does not, with where its resources are.
-    fn lacking(&self) -> Option<String> {
+    pub(crate) fn lacking(&self) -> Option<String> {
         let groups = self.cluster.groups.iter();
         groups.filter(|group| self.can_run(group)).find_map(|group| {
             let holders: Vec<Seat> = (0..self.machines.len())

@@ -12,6 +12,7 @@ use crm_core::{Input, Node};
 use std::collections::VecDeque;
 
 /// What stands between a machine's plug and its daemon.
+#[derive(Clone)]
 pub struct Machine<R: Rules> {
     pub id: NodeId,
     pub powered: bool,
@@ -41,6 +42,7 @@ pub struct Machine<R: Rules> {
 }
 
 /// One run of `crmd`.
+#[derive(Clone)]
 pub struct Daemon<R: Rules> {
     pub node: Node<R>,
     pub incarnation: Incarnation,

@@ -62,7 +62,7 @@ pub struct Counters {
 }
 
 /// All links of a cluster.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Network {
     /// Weather by the fault that brought it.
     weathers: BTreeMap<usize, Weather>,
@@ -97,11 +97,13 @@ impl Network {
         rare: bool,
     ) -> Vec<(Micros, Datagram)> {
         self.counters.sent += 1;
-        let ring = &mut self.recorded[usize::from(rare)];
-        if ring.len() == RECORDED_MAX {
-            ring.pop_front();
+        if datagram.said.is_none() {
+            let ring = &mut self.recorded[usize::from(rare)];
+            if ring.len() == RECORDED_MAX {
+                ring.pop_front();
+            }
+            ring.push_back(datagram.clone());
         }
-        ring.push_back(datagram.clone());
         if self.is_cut(datagram.from, datagram.to, datagram.link) {
             self.counters.cut += 1;
             return Vec::new();
@@ -164,6 +166,18 @@ impl Network {
         })
     }
 
+    /// Whether a cut or a storm of this fault goes on.
+    #[must_use]
+    pub fn is_troubled_by(&self, fault: usize) -> bool {
+        self.cuts.contains_key(&fault) || self.weathers.contains_key(&fault)
+    }
+
+    /// How many packets are held back on a path, if they are.
+    #[must_use]
+    pub fn holds_back(&self, from: Seat, to: Seat) -> Option<usize> {
+        self.holds.get(&(from, to)).map(Vec::len)
+    }
+
     pub fn cut(&mut self, fault: usize, paths: Vec<Path>) {
         self.cuts.insert(fault, paths);
     }
@@ -223,7 +237,7 @@ mod tests {
 
     fn datagram(from: Seat, to: Seat, link: u8) -> Datagram {
         let bytes = Arc::from(vec![0u8; 64]);
-        Datagram { from, to, link, bytes, origin: Origin::Genuine, damaged: false }
+        Datagram { from, to, link, bytes, origin: Origin::Genuine, damaged: false, said: None }
     }
 
     #[test]

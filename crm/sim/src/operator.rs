@@ -10,7 +10,7 @@ use crm_core::rules::Rules;
 use std::collections::BTreeMap;
 
 /// What operators wait for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Operator {
     next: u64,
     open: BTreeMap<RequestId, Open>,

@@ -1,6 +1,7 @@
 //! What is going to happen, in order of time; ties in order of arrival.
 
 use crate::clock::Micros;
+use crate::envelope::Opened;
 use crm_core::id::{GroupId, ResourceId, WriteId};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -29,6 +30,8 @@ pub struct Datagram {
     pub bytes: Arc<[u8]>,
     pub origin: Origin,
     pub damaged: bool,
+    /// What it says, in a world that seals nothing; it has no bytes then.
+    pub said: Option<Arc<Opened>>,
 }
 
 /// One thing that happens. Events of an earlier boot, daemon or child are void when they come.
@@ -127,7 +130,7 @@ pub enum Happening {
     Weighs,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     at: Micros,
     number: u64,
@@ -153,7 +156,7 @@ impl Ord for Entry {
 }
 
 /// The future.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Queue {
     heap: BinaryHeap<Entry>,
     number: u64,
@@ -172,6 +175,20 @@ impl Queue {
     #[must_use]
     pub fn next_at(&self) -> Option<Micros> {
         self.heap.peek().map(|entry| entry.at)
+    }
+
+    /// What happens next, and when.
+    #[must_use]
+    pub fn peek(&self) -> Option<(Micros, &Happening)> {
+        self.heap.peek().map(|entry| (entry.at, &entry.what))
+    }
+
+    /// Everything to come, in order.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<(Micros, &Happening)> {
+        let mut entries: Vec<&Entry> = self.heap.iter().collect();
+        entries.sort_unstable_by_key(|entry| (entry.at, entry.number));
+        entries.into_iter().map(|entry| (entry.at, &entry.what)).collect()
     }
 
     #[must_use]

@@ -5,20 +5,33 @@
 
 /// A stream of numbers that a seed determines.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random {
+    state: u64,
+    /// Always the least that may be drawn, and never by chance: for a search, which chooses itself.
+    least: bool,
+}
 
 impl Random {
     #[must_use]
     pub fn new(seed: u64) -> Random {
-        let mut random = Random(seed ^ 0x5851_f42d_4c95_7f2d);
+        let mut random = Random { state: seed ^ 0x5851_f42d_4c95_7f2d, least: false };
         random.next();
         random
+    }
+
+    /// No chance at all: the least of every range, and numbers in order.
+    #[must_use]
+    pub fn least() -> Random {
+        Random { state: 0, least: true }
     }
 
     /// A stream of its own, named by `label`; the parent is not advanced.
     #[must_use]
     pub fn fork(&self, label: &str) -> Random {
-        let mut state = self.0;
+        if self.least {
+            return Random::least();
+        }
+        let mut state = self.state;
         for byte in label.bytes() {
             state = (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
@@ -27,8 +40,12 @@ impl Random {
 
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        if self.least {
+            self.state += 1;
+            return self.state;
+        }
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -40,7 +57,7 @@ impl Random {
 
     /// A number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        if bound == 0 { 0 } else { self.next() % bound }
+        if bound == 0 || self.least { 0 } else { self.next() % bound }
     }
 
     /// A number in `low..=high`.
@@ -50,7 +67,7 @@ impl Random {
 
     /// True `per_mille` times in a thousand.
     pub fn chance(&mut self, per_mille: u64) -> bool {
-        per_mille > 0 && self.below(1000) < per_mille
+        per_mille > 0 && !self.least && self.below(1000) < per_mille
     }
 
     /// An index into something of this length (0 for an empty one).
@@ -61,6 +78,9 @@ impl Random {
     /// A value whose logarithm is spread evenly over `low..=high`: short and long are equally likely.
     pub fn spread(&mut self, low: u64, high: u64) -> u64 {
         let low = low.max(1);
+        if self.least {
+            return low;
+        }
         let ratio = (high.max(low) as f64 / low as f64).ln();
         let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
         ((low as f64) * (ratio * unit).exp()) as u64

@@ -20,7 +20,7 @@ const TURN: Micros = 500 * MILLI;
 /// How long a primary is down before another one is promoted.
 const PROMOTES_AFTER: Micros = 2 * SECOND;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Roles {
     primary: Option<Seat>,
     /// Since when the primary is without power.

@@ -197,7 +197,8 @@ impl<R: Rules> World<R> {
             for bytes in envelope.seal(&packet) {
                 self.network.counters.forged += 1;
                 let origin = Origin::Forged;
-                let datagram = Datagram { from, to, link: 0, bytes, origin, damaged: false };
+                let datagram =
+                    Datagram { from, to, link: 0, bytes, origin, damaged: false, said: None };
                 let at = self.now + number * 10 * MILLI;
                 self.queue.push(at, Happening::Arrives(datagram));
             }

@@ -23,7 +23,7 @@ impl fmt::Display for Entry {
 }
 
 /// The lines are kept only when somebody wants to read them; the digest always is.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Trace {
     lines: Option<VecDeque<Entry>>,
     digest: u64,

@@ -26,8 +26,10 @@ use crm_core::rules::Rules;
 use crm_core::{Input, Node, Start};
 use crm_wire::AuthKeys;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A whole cluster and everything around it.
+#[derive(Clone)]
 pub struct World<R: Rules> {
     pub plan: Plan,
     pub now: Micros,
@@ -41,7 +43,7 @@ pub struct World<R: Rules> {
     pub diary: Diary,
     pub figures: Figures,
     /// The configuration that the layout began with.
-    pub cluster: Cluster,
+    pub cluster: Arc<Cluster>,
     /// Links of every machine.
     pub links: u8,
     pub keys: AuthKeys,
@@ -49,6 +51,9 @@ pub struct World<R: Rules> {
     pub key_text: String,
     pub pings_fail: bool,
     pub roles: Roles,
+    /// Packets are neither sealed nor opened, machines have the one true clock, and whatever starts
+    /// starts in step: for a search, in which equal states must be seen to be equal.
+    pub unsealed: bool,
     /// After this nothing goes wrong any more.
     pub healed: bool,
     /// Faults of the kind `When` that wait for their moment, with how many to let pass.
@@ -58,6 +63,7 @@ pub struct World<R: Rules> {
 }
 
 /// One stream of randomness for each part, so that parts do not disturb one another.
+#[derive(Clone)]
 pub(crate) struct Streams {
     pub(crate) disk: Random,
     pub(crate) agents: Random,
@@ -87,8 +93,20 @@ impl<R: Rules> World<R> {
     /// A layout whose text the parser refuses, which is a mistake in the layout.
     pub fn new(plan: Plan, trace: Trace) -> Result<World<R>, String> {
         let root = Random::new(plan.seed).fork(plan.layout.name);
+        World::with(plan, trace, root, false)
+    }
+
+    /// A world in which nothing is left to chance.
+    ///
+    /// # Errors
+    /// As [`World::new`].
+    pub fn without_chance(plan: Plan, trace: Trace) -> Result<World<R>, String> {
+        World::with(plan, trace, Random::least(), true)
+    }
+
+    fn with(plan: Plan, trace: Trace, root: Random, unsealed: bool) -> Result<World<R>, String> {
         let text = plan.layout.text();
-        let cluster = layouts::parse(&text)?;
+        let cluster = Arc::new(layouts::parse(&text)?);
         let (key_text, keys) = new_keys(&mut root.fork("keys"))?;
         let mut stores = root.fork("stores");
         let ids = plan.layout.machines();
@@ -137,6 +155,7 @@ impl<R: Rules> World<R> {
             key_text,
             pings_fail: false,
             roles: Roles::default(),
+            unsealed,
             healed: false,
             armed: BTreeMap::new(),
             random: Streams {
@@ -210,8 +229,17 @@ impl<R: Rules> World<R> {
         self.trace.line(self.now, machine.id.as_str(), "power-on", format_args!("boot {boot}"));
         let drawn = self.random.power.between(50 * MILLI, 800 * MILLI);
         let calm = self.plan.profile == Profile::Calm;
-        let at = self.now + if calm { 100 * MILLI } else { drawn };
+        let at = self.in_step(self.now + if calm { 100 * MILLI } else { drawn }, seat);
         self.queue.push(at, Happening::DaemonStarts { seat, boot });
+    }
+
+    /// When something that is due at `at` on this machine starts.
+    pub(crate) fn in_step(&self, at: Micros, seat: Seat) -> Micros {
+        if !self.unsealed {
+            return at;
+        }
+        let step = self.cluster.timing.keepalive.as_micros();
+        at.next_multiple_of(step) + seat as u64 * 20 * MILLI
     }
 
     /// The plug is pulled.
@@ -275,7 +303,10 @@ impl<R: Rules> World<R> {
         machine.run += 1;
         machine.daemon_ended = false;
         let incarnation = Incarnation(self.random.daemon.next_u128());
-        let seed = self.random.daemon.next();
+        let seed = match self.unsealed {
+            true => incarnation.0 as u64 ^ (seat as u64 * 2 + 2),
+            false => self.random.daemon.next(),
+        };
         let keys = self.keys.clone();
         let Ok(envelope) = Envelope::new(keys, &self.cluster.name, &machine.id, incarnation) else {
             return;
@@ -372,3 +403,5 @@ impl<R: Rules> World<R> {
 
 /// No alarm rings sooner than this: a node that wants to be woken at once still lets time pass.
 const ALARM_MIN: Micros = 20;
+/// What the one clock of a world without chance reads at its beginning.
+pub(crate) const CLOCK_OFFSET: u64 = 1_000_000;

@@ -9,13 +9,15 @@ use std::collections::VecDeque;
 /// Failures kept until the coordinator has counted them; the oldest are dropped beyond that.
 const FAILURES_MAX: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Duties {
     pub(super) outputs: VecDeque<ExecuteOutput>,
     ops: u64,
     pub(super) failures: Vec<FailureReport>,
     failures_made: u64,
 }
+
+crate::same::hash_by!(Duties: failures);
 
 impl Duties {
     pub(super) fn next_op(&mut self) -> OpId {

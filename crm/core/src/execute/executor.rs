@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// Works on every group of this node. Drain [`Executor::poll_output`] after each call that takes
 /// the time; nothing else hands out work.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Executor<R: Rules> {
     groups: BTreeMap<GroupId, GroupState>,
     duties: Duties,
@@ -29,6 +29,12 @@ pub struct Executor<R: Rules> {
     /// Restart counters of the record; `None` before the first record was obeyed.
     counters: Option<BTreeMap<GroupId, u64>>,
     rules: PhantomData<R>,
+}
+
+impl<R: Rules> std::hash::Hash for Executor<R> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (&self.groups, &self.duties, self.maintenance, self.since_boot, &self.counters).hash(state);
+    }
 }
 
 impl<R: Rules> Default for Executor<R> {

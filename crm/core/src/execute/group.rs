@@ -11,7 +11,7 @@ use crate::time::Time;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct GroupState {
     pub(super) id: GroupId,
     pub(super) restart: RestartPolicy,
@@ -40,14 +40,14 @@ pub(super) struct GroupState {
 }
 
 /// Resources that replace those from `from` on.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Incoming {
     pub(super) from: usize,
     pub(super) resources: Vec<Arc<Resource>>,
 }
 
 /// Where a group is to go now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Goal {
     Up,
     Down,

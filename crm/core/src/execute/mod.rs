@@ -25,7 +25,7 @@ use crate::id::{GroupId, OpId, ResourceId};
 use crate::operation::{OpResult, Operation};
 
 /// What the node's record wants of a group here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Want {
     /// Be running.
     Run,

@@ -17,7 +17,7 @@ pub(super) const TEXT_BYTES_MAX: usize = 512;
 /// operator is told. It still counts as open (H15).
 const OVERDUE_AFTER: Span = Span::secs(30);
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct ResourceState {
     /// The definition it was started with, so that the stop fits.
     pub(super) spec: Arc<Resource>,
@@ -46,7 +46,7 @@ pub(super) struct ResourceState {
 }
 
 /// An operation under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Open {
     pub(super) op: OpId,
     pub(super) action: Action,
@@ -60,7 +60,7 @@ pub(super) struct Open {
 }
 
 /// What is done about a resource that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Verdict {
     /// Nobody has decided yet.
     Open,

@@ -2,6 +2,7 @@
 
 use super::Resource;
 use crate::id::{GroupId, NodeId, ServiceId};
+use crate::same::hash_by;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +43,7 @@ pub enum Failback {
 }
 
 /// How often a resource is restarted where it is before the group moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RestartPolicy {
     pub count: u32,
     pub window: Span,
@@ -69,3 +70,5 @@ impl Group {
         self.is_stateless() || self.unsafe_failover
     }
 }
+
+hash_by!(Group: id);

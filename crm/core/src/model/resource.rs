@@ -1,6 +1,7 @@
 //! A resource: one thing that an agent starts, stops and looks at.
 
 use crate::id::ResourceId;
+use crate::same::hash_by;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -95,3 +96,5 @@ impl Resource {
             && self.args == other.args
     }
 }
+
+hash_by!(Resource: id);

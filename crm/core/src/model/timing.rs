@@ -32,7 +32,9 @@ pub struct Timing {
 
 /// The times by which an armed node lives: they bound how long it may run something after its last
 /// renewal, whatever configuration the others have meanwhile.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub struct LeaseTimes {
     /// L.
     pub lease: Span,
