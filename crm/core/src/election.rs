@@ -342,8 +342,11 @@ impl<R: Rules> Node<R> {
             }
         }
         if best.voters.get(&self.id) != Some(&self.stored.store) {
+            // Who gave that record waits for one election: this node must not stand before it does,
+            // or neither is ever elected.
             self.role = Role::Follower;
-            self.back_off();
+            let wait = self.timing.election * 2;
+            self.stand_at = Some(self.now + wait + Span(self.spread(wait.0.max(1))));
             return;
         }
         let known = |voter: &NodeId, store: &StoreId| {

@@ -267,10 +267,12 @@ pub(crate) fn an_address_starts_only_where_its_role_is<R: Rules>(
 
 /// H30: who is cut off from a majority of three or more does not end the healthy side's machines.
 pub(crate) fn a_minority_fences_nobody<R: Rules>(world: &mut World<R>, by: Seat, target: Seat) {
+    // Who does not vote yet decides nothing, and a founder alone, or one of two, is no minority.
+    let voters = world.newest_committed().map(|(_, record)| record.voters.len());
     let all = world.machines.len();
     let asked = world.plan.acts.iter().any(|act| matches!(act.wish, Wish::Fence { .. }));
     // The operator's word may come at any time, and half of an even number is a tie.
-    if all < 3 || asked {
+    if all < 3 || voters.is_none_or(|voters| voters < 3) || asked {
         return;
     }
     let lately = world.cluster.timing.deadtime.as_micros();

@@ -55,6 +55,25 @@ fn r6_the_survivor_of_two_fences_and_goes_on() {
     }
 }
 
+/// Who is not a voter of the newest record withdraws, and must not stand again before the one that gave
+/// it that record: else both wait for ever, as fast as their disks are.
+#[test]
+fn r5_who_withdraws_lets_the_last_standing_one_stand_first() {
+    for later in [200, 500, 800, 1100] {
+        let mut lab = Lab::new("device a b");
+        lab.run(Span::secs(3));
+        lab.crash(&"b".into());
+        lab.run(Span::secs(8));
+        lab.crash(&"a".into());
+        lab.boot(&"b".into());
+        lab.run(Span::secs(1));
+        lab.boot(&"a".into());
+        lab.run(Span::millis(later));
+        lab.run(Span::secs(5));
+        assert_eq!(lab.coordinators(), ["a".to_owned()].into(), "{later} {:#?}", lab.log);
+    }
+}
+
 #[test]
 fn h26_a_cut_in_two_ends_with_one_survivor() {
     let mut lab = Lab::new("device a b");
