@@ -105,7 +105,6 @@ impl Search {
                 return Some(violation);
             }
             if self.is_over() {
-                self.found.exhausted = false;
                 return None;
             }
             let state = digest(&world);
@@ -156,10 +155,15 @@ impl Search {
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.seen.len() as u64 >= self.bounds.states_max
-            || (self.found.events.is_multiple_of(64)
-                && self.until.is_some_and(|until| Instant::now() >= until))
+    /// Whether a bound was reached; once it was, every walk ends.
+    fn is_over(&mut self) -> bool {
+        if self.found.exhausted {
+            let full = self.seen.len() as u64 >= self.bounds.states_max;
+            let look = self.found.events.is_multiple_of(64);
+            let late = look && self.until.is_some_and(|until| Instant::now() >= until);
+            self.found.exhausted = !(full || late);
+        }
+        !self.found.exhausted
     }
 }
 

@@ -49,7 +49,9 @@ macro_rules! group {
             ":\n    prefer: [alpha, beta]\n",
             $lines,
             "    resources:\n      \
-             - ocf:rehearsal:", $name, ": {name: disk, interval: 1h, \
+             - ocf:rehearsal:",
+            $name,
+            ": {name: disk, interval: 1h, \
              timeouts: {start: 5s, stop: 16s, status: 4s}",
             $more,
             "}\n"

@@ -1,0 +1,74 @@
+//! Every placement of one fault in a few stories keeps every promise; and the search finds broken
+//! rules, those among them that drawn faults did not find.
+
+use crm_core::rules::{Rules, Sound};
+use crm_sim::broken::Broken;
+use crm_sim::mutant::{self, Mutant};
+use crm_sim::search::{Bounds, Found, Menu, Path, Story, explore, layouts, replay};
+use crm_sim::trace::Trace;
+
+fn search<R: Rules>(
+    layout: &str,
+    story: &str,
+    twists: u8,
+) -> (Found, Option<(Path, &'static str)>) {
+    let layout = layouts::find(layout).unwrap();
+    let story = Story::find(story).unwrap();
+    let bounds = Bounds { twists, menu: Menu::Short, states_max: STATES_MAX, lasts: None };
+    let (found, broken) = explore(story.begin::<R>(layout, Trace::silent()).unwrap(), bounds);
+    let broken = broken.map(|(path, violation)| {
+        // The path alone leads there again.
+        let mut world = story.begin::<R>(layout, Trace::tail()).unwrap();
+        let again = replay(&mut world, &path).map(|violation| violation.invariant);
+        assert_eq!(again, Some(violation.invariant), "{}", violation.detail);
+        (path, violation.invariant)
+    });
+    (found, broken)
+}
+
+#[test]
+fn every_placement_of_one_fault_keeps_every_promise() {
+    let mut states = 0;
+    for layout in ["pair", "pair-none", "pair-tied"] {
+        for story in ["calm", "owner-dies", "banned", "cut", "daemon-restarts"] {
+            let (found, broken) = search::<Sound>(layout, story, 1);
+            assert_eq!(broken, None, "{layout} {story}");
+            assert!(found.exhausted && found.branches > 50, "{layout} {story} {found:?}");
+            states += found.states;
+        }
+    }
+    for layout in ["pair-witness", "pair-witness-watchdog", "trio-watchdog"] {
+        let (found, broken) = search::<Sound>(layout, "calm", 1);
+        assert_eq!(broken, None, "{layout}");
+        states += found.states;
+    }
+    assert!(states > 300_000, "{states}");
+}
+
+#[test]
+fn the_same_search_finds_the_same() {
+    let first = search::<Sound>("pair", "cut", 1);
+    assert_eq!(first, search::<Sound>("pair", "cut", 1));
+}
+
+/// A broken rule is found where the sound rules pass.
+fn must_be_found(name: &str, layout: &str, story: &str, twists: u8, promise: &str) {
+    let broken = Broken::find(name).unwrap_or_else(|| panic!("no rule is called {name}"));
+    let (found, caught) = mutant::without(broken.rule, || search::<Mutant>(layout, story, twists));
+    let caught = caught.map(|(_, promise)| promise);
+    assert_eq!(caught, Some(promise), "{name}: {found:?}");
+}
+
+#[test]
+fn h16_fed_on_opening_is_found() {
+    must_be_found("fed-on-opening", "trio-watchdog", "isolated", 1, ONE_NODE);
+}
+
+#[test]
+fn h17_fed_while_stopping_is_found() {
+    must_be_found("fed-while-stopping", "trio-watchdog", "isolated", 1, ONE_NODE);
+}
+
+const ONE_NODE: &str = "a_group_runs_on_at_most_one_node";
+/// More than any of these searches meets.
+const STATES_MAX: u64 = 2_000_000;
