@@ -33,7 +33,7 @@ impl Action {
 
 /// What is known of a group's data beyond what this node's own copy says of itself. Nothing, unless the
 /// record that this node obeys and a proof say so.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DataWord {
     /// Every other node that may run the group is recorded to have a stale copy, and this one is not
     /// (I8): no newer data is anywhere.

@@ -160,11 +160,11 @@ fn search<R: crm_core::rules::Rules>(
     let Some((path, violation)) = broken else { return Ok((line, String::new(), true)) };
     let mut text = format!("  VIOLATION {}: {}\n", violation.invariant, violation.detail);
     let mut world = story.begin::<R>(*layout, Trace::whole())?;
-    world.trace.take_lines();
+    let before = world.trace.lines().len();
     let again = replay(&mut world, &path);
     text.push_str(&told(&path));
     if !arguments.brief {
-        for line in world.trace.lines() {
+        for line in world.trace.lines().into_iter().skip(before) {
             text.push_str(&format!("  {line}\n"));
         }
     }

@@ -153,6 +153,7 @@ fn happening<R: Rules>(world: &World<R>, at: Micros, what: &Happening, hasher: &
             act.hash(hasher);
         }
         Happening::Changed { .. }
+        | Happening::Resumes { .. }
         | Happening::Strikes { .. }
         | Happening::Heals
         | Happening::TidiesUp
