@@ -211,14 +211,14 @@ impl Canonical {
         self.state = (self.state ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
     }
 
-    fn from_now(&mut self, at: i128, now: i128) {
+    fn count(&mut self, at: i128, now: i128) {
         let from_now = (at - now).clamp(-OLD, FAR) as i64;
         self.word(from_now as u64);
     }
 
     fn moment(&mut self, at: Option<Micros>, now: Micros) {
         match at {
-            Some(at) => self.from_now(i128::from(at), i128::from(now)),
+            Some(at) => self.count(i128::from(at), i128::from(now)),
             None => self.word(u64::MAX),
         }
     }
@@ -258,7 +258,7 @@ impl Hasher for Canonical {
     // Numbers that only name a request.
     fn write_i64(&mut self, _: i64) {}
     fn write_i128(&mut self, at: i128) {
-        self.from_now(at, i128::from(self.now));
+        self.count(at, i128::from(self.now));
     }
     fn finish(&self) -> u64 {
         let mut z = self.state;

@@ -74,17 +74,13 @@ pub(crate) fn choices<R: Rules>(world: &World<R>, menu: Menu) -> Vec<Twist> {
                 network(world, menu, &mut all);
             }
         }
-        Happening::Wake { seat, run } => {
-            if world.machines[*seat].runs(*run) {
-                machine(world, *seat, menu, &mut all);
-                network(world, menu, &mut all);
-            }
+        Happening::Wake { seat, run } if world.machines[*seat].runs(*run) => {
+            machine(world, *seat, menu, &mut all);
+            network(world, menu, &mut all);
         }
-        Happening::Synced { seat, run, .. } => {
-            if world.machines[*seat].runs(*run) {
-                all.push(Twist::WriteFails);
-                machine(world, *seat, menu, &mut all);
-            }
+        Happening::Synced { seat, run, .. } if world.machines[*seat].runs(*run) => {
+            all.push(Twist::WriteFails);
+            machine(world, *seat, menu, &mut all);
         }
         Happening::ChildEnds { seat, boot, child, killed } => {
             let machines = &world.machines[*seat];
