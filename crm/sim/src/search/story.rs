@@ -92,6 +92,7 @@ impl Story {
             heals: Micros::MAX / 2,
             begin,
             last_blow: None,
+            breaks: None,
         };
         let mut world = World::without_chance(plan, trace)?;
         if matches!(self, Story::Boots | Story::Joins) {
