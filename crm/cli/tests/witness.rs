@@ -1,6 +1,5 @@
 //! `crm witness` on loopback: one process, several clusters, and files that are not as they should be.
 
-#[allow(dead_code)]
 mod support;
 
 use crm_api::{WitnessCluster, WitnessReport};

@@ -311,7 +311,8 @@ impl<R: Rules> Node<R> {
             };
             let delay = if tied.contains(name) { self.tie_delay(&tied) } else { Span::ZERO };
             let at = lost_at + delay;
-            if !surrounded && !(half && tied.contains(name)) {
+            let decides = surrounded || (half && tied.contains(name));
+            if !decides {
                 let soon = self.now + self.timing.keepalive;
                 look_again = Some(look_again.map_or(soon, |other| other.min(soon)));
             } else if self.now < at {
