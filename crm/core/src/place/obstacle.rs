@@ -44,7 +44,7 @@ impl Obstacle<'_> {
     pub(super) fn may_pass_at_once(&self) -> bool {
         matches!(
             self,
-            Obstacle::Situation(NodeSituation::Joining)
+            Obstacle::Situation(NodeSituation::Joining | NodeSituation::Awaited)
                 | Obstacle::EligibilityUnknown { reason: None }
         )
     }

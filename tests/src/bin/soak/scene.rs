@@ -62,9 +62,9 @@ pub(crate) fn configuration(
     variant: u64,
 ) -> String {
     let heartbeat = if plan.short {
-        "heartbeat: {keepalive: 200ms, warntime: 800ms, deadtime: 2s, initdead: 8s}\n"
+        "heartbeat: {keepalive: 250ms, warntime: 1500ms, deadtime: 3s, initdead: 8s}\n"
     } else {
-        "heartbeat: {keepalive: 300ms, warntime: 1s, deadtime: 3s, initdead: 10s}\n"
+        "heartbeat: {keepalive: 500ms, warntime: 2500ms, deadtime: 5s, initdead: 15s}\n"
     };
     let web = programs.join("lab-web").display().to_string();
     let mut text = format!(

@@ -22,6 +22,8 @@ pub(crate) struct Summary {
     pub(crate) healing_seconds_most: f64,
     pub(crate) quiet_seconds: f64,
     pub(crate) quiet_log_lines: u64,
+    /// Not in the above: a daemon or its peer was not given a processor for longer than `warntime`.
+    pub(crate) quiet_log_lines_of_a_stalled_machine: u64,
     pub(crate) probe: ProbeFigures,
     pub(crate) lives: Vec<Figures>,
     pub(crate) failures: Vec<String>,
