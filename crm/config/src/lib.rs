@@ -24,6 +24,7 @@ pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Diagnostics, Severity};
 pub use draft::{DraftError, DraftProtection, add_node, draft};
 pub use duration::parse_duration;
 pub use read::KEYS;
+pub use rules::{Here, MeasuredGap};
 pub use source::{DEPTH_MAX, NODES_MAX, SCALAR_BYTES_MAX, TEXT_BYTES_MAX};
 pub use witness::{CLUSTERS_MAX, CheckedWitness, WitnessConfig, WitnessedCluster, check_witness};
 
@@ -55,12 +56,18 @@ pub fn parse(text: &str) -> Result<Cluster, Diagnostics> {
 /// what is installed here. `file_name` is for the messages.
 #[must_use]
 pub fn check(file_name: &str, text: &str, agents: &dyn AgentCatalog) -> Checked {
+    check_here(file_name, text, agents, &Here::default())
+}
+
+/// [`check`], with what this machine has measured besides.
+#[must_use]
+pub fn check_here(file_name: &str, text: &str, agents: &dyn AgentCatalog, here: &Here) -> Checked {
     let mut findings = Findings::new(file_name, text);
     let read =
         source::read(text, &mut findings).and_then(|tree| read::read_cluster(&tree, &mut findings));
     let cluster = match read {
         Some((cluster, places)) => {
-            rules::judge(&cluster, &places, agents, &mut findings);
+            rules::judge(&cluster, &places, agents, here, &mut findings);
             Some(cluster).filter(|_| !findings.has_errors())
         }
         None => None,

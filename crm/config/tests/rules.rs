@@ -278,3 +278,33 @@ fn a_witness_that_no_link_leads_to_is_refused() {
     let other = ARMED.replace("10.1.0.", "2001:db8::");
     assert_eq!(errors(&format!("{other}witness: 2001:db8::9\nfencing: none\n")), [""; 0]);
 }
+
+#[test]
+fn what_was_measured_is_held_against_the_deadtime() {
+    use crm_config::{Here, MeasuredGap, check_here};
+    let text = format!("cluster: x\n{ARMED}heartbeat:\n  deadtime: 1s\nfencing: none\n");
+    let gap = |link: u8, gap: u64| MeasuredGap {
+        peer: "b".into(),
+        link,
+        longest_gap: Span::millis(gap),
+        supports: Span::millis(2 * gap + 200),
+    };
+    let said = |gaps: Vec<MeasuredGap>, missing: &[&str]| {
+        let missing_watchdogs = missing.iter().map(|device| (*device).to_owned()).collect();
+        let here = Here { node: Some("a".into()), gaps, missing_watchdogs };
+        let checked = check_here("x", &text, &NoCatalog, &here);
+        let lines = checked.diagnostics.iter().map(|found| (found.line, found.one_line()));
+        lines.filter(|(_, line)| line.contains("measured") || line.contains("no /dev")).collect()
+    };
+    let none: Vec<(usize, String)> = Vec::new();
+    assert_eq!(said(vec![gap(0, 300)], &[]), none);
+    // The other link was never silent for long: the peer was heard all the time.
+    assert_eq!(said(vec![gap(0, 900), gap(1, 300)], &[]), none);
+    let short: Vec<(usize, String)> = said(vec![gap(0, 900), gap(1, 700)], &[]);
+    assert!(matches!(&short[..], [(6, line)] if line.contains("silent for 700ms on link 1")));
+    let missing: Vec<(usize, String)> = said(Vec::new(), &["/dev/watchdog"]);
+    assert!(
+        matches!(&missing[..], [(3, line)] if line.contains("no /dev/watchdog")),
+        "{missing:?}"
+    );
+}

@@ -1,5 +1,6 @@
 //! Planning: turns what placement wants into lawful changes of the record (R11, R14, R18, R19).
 
+mod evidence;
 mod failures;
 mod grants;
 mod proof;

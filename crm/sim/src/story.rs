@@ -402,4 +402,22 @@ mod tests {
             assert!(!error.hint.is_empty(), "{text}");
         }
     }
+
+    /// R11, R12: what `crm why` shows of a decision names the evidence of both sides.
+    #[test]
+    fn r12_a_decision_keeps_the_evidence_of_both_sides() {
+        use crate::rehearse::Subject;
+        let subject = Subject::new(&crate::layouts::find("pair").unwrap().text()).unwrap();
+        let told = crate::rehearse::decisions(&subject, "crash alpha", "beta", "db").unwrap();
+        let last = told.last().unwrap();
+        for part in ["alpha: silent for ", "proved dead by its device (R12)", "beta: this node"] {
+            assert!(last.contains(part), "{told:?}");
+        }
+        let told = crate::rehearse::decisions(&subject, "operator beta migrate db", "alpha", "db");
+        let told = told.unwrap();
+        let last = told.last().unwrap();
+        for part in ["whose stop is reported", "reported it stopped under record", "beta: heard "] {
+            assert!(last.contains(part), "{told:?}");
+        }
+    }
 }

@@ -1,15 +1,19 @@
 //! `crm check`: is this a configuration, is it a wise one, and how long does a failover take?
 
 use crate::args::{Check, Place};
+use crate::catalog::Installed;
 use crate::output::{Failure, Output, read_file};
+use crate::session::Session;
 use crm_api::Exit;
-use crm_config::{Checked, Severity};
+use crm_config::{Checked, Here, MeasuredGap, Severity};
 use std::path::Path;
 
 pub(crate) fn run(place: &Place, args: Check, output: &mut Output) -> Result<Exit, Failure> {
     let path = args.file.clone().unwrap_or_else(|| place.cluster_file());
     let text = read_file(&path)?;
-    let checked = check(&path, &text);
+    let here = here(place, &text);
+    let file = path.display().to_string();
+    let checked = crm_config::check_here(&file, &text, &Installed, &here);
     let errors = checked.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     let warnings = checked.diagnostics.len() - errors;
     let budgets = checked.cluster.as_ref().map(crm_config::budget).unwrap_or_default();
@@ -41,5 +45,35 @@ pub(crate) fn run(place: &Place, args: Check, output: &mut Output) -> Result<Exi
 }
 
 pub(crate) fn check(path: &Path, text: &str) -> Checked {
-    crm_config::check(&path.display().to_string(), text, &crate::catalog::Installed)
+    crm_config::check(&path.display().to_string(), text, &Installed)
 }
+
+/// What this machine knows: whether its watchdog is there, and what its daemon has measured.
+fn here(place: &Place, text: &str) -> Here {
+    let mut here = Here::default();
+    let Ok(cluster) = crm_config::parse(text) else { return here };
+    let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+    let host = host.split('.').next().unwrap_or_default();
+    if let Some(node) = cluster.nodes.iter().find(|node| node.id.as_str() == host) {
+        here.node = Some(node.id.clone());
+        let device = node.watchdog.iter().filter(|device| !Path::new(device).exists());
+        here.missing_watchdogs.extend(device.cloned());
+    }
+    let status = Session::open(place).and_then(|mut session| session.status());
+    let Some(status) = status.ok().filter(|status| status.cluster == cluster.name) else {
+        return here;
+    };
+    for peer in &status.nodes {
+        let gaps = peer.links.iter().filter(|link| link.received >= MEASURED_MIN);
+        here.gaps.extend(gaps.map(|link| MeasuredGap {
+            peer: peer.id.clone(),
+            link: link.link,
+            longest_gap: link.longest_gap,
+            supports: link.supported_deadtime,
+        }));
+    }
+    here
+}
+
+/// Fewer heartbeats are no history.
+const MEASURED_MIN: u64 = 100;

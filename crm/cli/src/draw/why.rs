@@ -53,7 +53,7 @@ pub(crate) fn draw(group: &GroupStatus, status: &Status, output: &Output) -> Str
             cell.to_owned()
         }));
     }
-    section(&mut text, "decisions, newest last", group.decisions.iter().cloned());
+    section(&mut text, "decisions, newest last", group.decisions.iter().map(|text| decision(text)));
     text
 }
 
@@ -76,5 +76,30 @@ fn word(phase: ResourcePhase) -> &'static str {
         ResourcePhase::Stopping => "stopping",
         ResourcePhase::Failed => "failed",
         ResourcePhase::StopFailed => "stop failed",
+    }
+}
+
+/// A decision, and below it the evidence that it carries in brackets, one node a line.
+fn decision(text: &str) -> String {
+    match text.strip_suffix(']').and_then(|text| text.rsplit_once(" [")) {
+        Some((decided, evidence)) => {
+            let lines = evidence.split("; ").map(|line| format!("\n      {line}"));
+            format!("{decided}{}", lines.collect::<String>())
+        }
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decision;
+
+    #[test]
+    fn the_evidence_of_each_node_stands_on_its_own_line() {
+        let text = "record 2.2: granted to beta [alpha: silent for 2s; beta: this node]";
+        let lines =
+            "record 2.2: granted to beta\n      alpha: silent for 2s\n      beta: this node";
+        assert_eq!(decision(text), lines);
+        assert_eq!(decision("record 1.1: granted"), "record 1.1: granted");
     }
 }

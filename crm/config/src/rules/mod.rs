@@ -2,12 +2,14 @@
 
 mod agents;
 mod clash;
+mod here;
 mod nodes;
 mod order;
 mod protection;
 mod references;
 mod timing;
 
+pub use here::{Here, MeasuredGap};
 pub(crate) use timing::DAEMON_RESTART;
 
 use crate::agents::AgentCatalog;
@@ -27,6 +29,7 @@ pub(crate) fn judge(
     cluster: &Cluster,
     places: &Places,
     agents: &dyn AgentCatalog,
+    here: &Here,
     findings: &mut Findings,
 ) {
     let mut rules = Rulebook { cluster, places, findings };
@@ -39,5 +42,6 @@ pub(crate) fn judge(
     // What it promises makes sense only for a configuration that stands.
     if !rules.findings.has_errors() {
         rules.protection();
+        rules.here(here);
     }
 }

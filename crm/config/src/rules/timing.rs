@@ -90,7 +90,7 @@ impl Rulebook<'_> {
     }
 
     /// The first of the keys that was written.
-    fn near(&self, key: &str, other: &str) -> crate::tree::Place {
+    pub(super) fn near(&self, key: &str, other: &str) -> crate::tree::Place {
         let path = format!("heartbeat/{key}");
         let path = if self.places.has(&path) { path } else { format!("heartbeat/{other}") };
         self.places.find(&path)

@@ -160,10 +160,17 @@ impl<R: Rules> Node<R> {
         let awaits = nodes.values().any(|situation| *situation == NodeSituation::Awaited);
         self.plan_again_at(awaits.then_some(initdead));
         self.plan_again_when_reset(next);
+        let decided: Vec<(GroupId, String)> = decided
+            .into_iter()
+            .map(|(group, text)| {
+                let evidence = self.evidence(&group);
+                (group, format!("record {stamp}: {text} [{evidence}]"))
+            })
+            .collect();
         if let Some(coordinator) = self.coordinating_mut() {
             coordinator.placement = placement;
             for (group, text) in decided {
-                coordinator.decided(&group, format!("record {stamp}: {text}"));
+                coordinator.decided(&group, text);
             }
         }
     }

@@ -37,12 +37,15 @@ pub fn draw(report: &Report) -> String {
     draw_worst(&mut text, report);
     let _ = writeln!(
         text,
-        "\ncovered: {} single faults in {} runs, {} pairs in {} runs; {} hours of cluster time",
+        "\ncovered: {} single faults in {} runs, {} pairs in {} runs; {} of cluster time",
         of(report.singles),
         thousands(report.singles.runs),
         of(report.pairs),
         thousands(report.pairs.runs),
-        thousands(report.simulated_s / 3600),
+        match report.simulated_s / 60 {
+            minutes @ 0..120 => format!("{minutes} minutes"),
+            minutes => format!("{} hours", thousands(minutes / 60)),
+        },
     );
     text.push_str(if report.kept {
         "kept: no promise broke, and no group with data was held by two nodes\n"

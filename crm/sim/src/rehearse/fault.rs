@@ -245,6 +245,19 @@ impl Fault {
         }
     }
 
+    /// The group whose resource it strikes.
+    pub(super) fn group(&self) -> Option<&GroupId> {
+        match self {
+            Fault::ResourceDies { group, .. }
+            | Fault::StartFails { group, .. }
+            | Fault::StartHangs { group, .. }
+            | Fault::StartsNowhere { group, .. }
+            | Fault::StopFails { group, .. }
+            | Fault::StopHangs { group, .. } => Some(group),
+            _ => None,
+        }
+    }
+
     /// The kind, in words.
     #[must_use]
     pub fn kind(&self) -> &'static str {

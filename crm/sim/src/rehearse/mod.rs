@@ -25,6 +25,8 @@ pub use fault::{Assumption, Fault};
 pub use pace::assumed;
 pub use report::{Report, Row, Tally, Worst};
 pub use subject::Subject;
+#[cfg(test)]
+pub(crate) use tell::decisions;
 pub use tell::{Moment, replay, simulate};
 pub use token::Token;
 pub use trial::{End, GroupOutcome, Trial, try_once};

@@ -74,6 +74,28 @@ pub fn simulate(
     Ok(tell(stage.world.trace.take(), up, packets))
 }
 
+/// What `crm why` would show on a node of the decisions about a group, after a command of a story.
+#[cfg(test)]
+pub(crate) fn decisions(
+    subject: &Subject,
+    command: &str,
+    node: &str,
+    group: &str,
+) -> Result<Vec<String>, String> {
+    let mut stage = Stage::open(subject, 1, false)?;
+    stage.warm_up();
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let step = Step::read(&words, &subject.cluster).map_err(|misread| misread.what)?;
+    step.act(&mut stage.world, 0)?;
+    stage.settle(subject.quiet, subject.longest);
+    let machine = stage.world.machines.iter().find(|machine| machine.id.as_str() == node);
+    let daemon = machine.and_then(|machine| machine.daemon.as_ref().map(|d| (machine, d)));
+    let (machine, daemon) = daemon.ok_or("no daemon")?;
+    let status = daemon.node.status(machine.clock.read(stage.world.now));
+    let found = status.groups.into_iter().find(|known| known.id.as_str() == group);
+    Ok(found.ok_or("no group")?.decisions)
+}
+
 #[derive(Clone, Debug)]
 struct Event {
     at: Micros,

@@ -2,7 +2,7 @@
 //! where that is needed.
 
 use super::watch::Watch;
-use super::{Case, Subject, pace, strike};
+use super::{Case, Fault, Subject, pace, strike};
 use crate::clock::{MILLI, Micros, SECOND};
 use crate::ghost::Violation;
 use crate::plan::{Begin, Plan, Profile};
@@ -78,6 +78,7 @@ pub fn try_once(subject: &Subject, case: &Case, traced: bool) -> Result<Trial, S
     }
     for (number, fault) in faults.into_iter().enumerate() {
         stage.until(first + gap * number as u64);
+        stage.until_idle(fault);
         strike::strike(&mut stage.world, subject, number, fault, &mut random);
         stage.look();
     }
@@ -193,6 +194,19 @@ impl Stage {
     pub(super) fn until(&mut self, until: Micros) {
         while self.world.queue.next_at().is_some_and(|at| at <= until) && self.step() {}
         self.world.now = self.world.now.max(until);
+    }
+
+    /// What is being looked at cannot die at the same moment: waits a little for its open calls.
+    fn until_idle(&mut self, fault: &Fault) {
+        let Some(group) = fault.group() else { return };
+        for _ in 0..50 {
+            let machines = self.world.machines.iter().filter(|machine| machine.powered);
+            let mut calls = machines.flat_map(|machine| machine.agents.children().values());
+            if !calls.any(|call| &call.key.0 == group) {
+                return;
+            }
+            self.until(self.world.now + 100 * MILLI);
+        }
     }
 
     /// Until nothing has moved for `quiet`, or for `longest` at most.

@@ -51,7 +51,7 @@ impl Watch {
             let before = (notes.on, notes.both_since.is_some());
             notes.look(world, number);
             if before != (notes.on, notes.both_since.is_some()) {
-                tell(world, number, notes, before.1);
+                tell(world, number, notes, before);
             }
         }
     }
@@ -133,7 +133,7 @@ fn mark(world: &World<Sound>) -> u64 {
     })
 }
 
-fn tell(world: &mut World<Sound>, number: usize, notes: &Notes, was_both: bool) {
+fn tell(world: &mut World<Sound>, number: usize, notes: &Notes, before: (Option<Seat>, bool)) {
     if !world.trace.wanted() {
         return;
     }
@@ -141,17 +141,18 @@ fn tell(world: &mut World<Sound>, number: usize, notes: &Notes, was_both: bool) 
     let name = |seat: Seat| world.machines[seat].id.clone();
     let mut lines = Vec::new();
     match notes.both_since {
-        Some(_) if !was_both => {
+        Some(_) if !before.1 => {
             let holders: Vec<String> = live(world)
                 .filter(|seat| world.machines[*seat].agents.holds_group(&group))
                 .map(|seat| name(seat).to_string())
                 .collect();
             lines.push(format!("{group} IS HELD BY {}", holders.join(" AND ")));
         }
-        None if was_both => lines.push(format!("{group} is held by one node again")),
+        None if before.1 => lines.push(format!("{group} is held by one node again")),
         _ => {}
     }
     match notes.on {
+        now if now == before.0 => {}
         Some(seat) => lines.push(format!("{group} runs on {}", name(seat))),
         None => lines.push(format!("{group} is down")),
     }
