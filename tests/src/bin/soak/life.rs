@@ -25,6 +25,8 @@ pub(crate) struct Figures {
     node: String,
     minutes: f64,
     samples: usize,
+    /// Minutes of its life, RSS and own memory in kB, descriptors: every sample.
+    series: Vec<(f64, u64, u64, u64)>,
     rss_kb: (u64, u64),
     own_kb: (u64, u64),
     /// Kilobytes per hour after the first ten minutes, where it was long enough.
@@ -59,6 +61,14 @@ impl Life {
             node: self.node.clone(),
             minutes: self.samples.last().map_or(0.0, |last| last.0.as_secs_f64() / 60.0),
             samples: self.samples.len(),
+            series: self
+                .samples
+                .iter()
+                .map(|(at, _, size)| {
+                    let minute = (at.as_secs_f64() / 6.0).round() / 10.0;
+                    (minute, size.rss, size.own, size.descriptors)
+                })
+                .collect(),
             rss_kb: ends(|size| size.rss),
             own_kb: ends(|size| size.own),
             slope_kb_per_hour: self.slope(|size| size.rss),
