@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let key = KeyId((*number).into());
     for changed in [
-        add_key("authkeys", text, [*number; 32]).map(|(_, text)| text),
+        add_key("authkeys", text, crm_fuzz::random(*number)).map(|(_, text)| text),
         switch_sending("authkeys", text, key),
         drop_key("authkeys", text, key),
     ] {
