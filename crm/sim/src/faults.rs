@@ -222,7 +222,7 @@ pub enum Wish {
     Apply {
         revision: u64,
     },
-    /// Given only of a machine that is off, as an honest operator does (H23).
+    /// Given only of a machine that is off and knows no newer record, as a careful operator does (H23).
     ConfirmDead {
         node: Seat,
     },
