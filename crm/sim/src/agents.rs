@@ -7,7 +7,7 @@ use crate::clock::{MILLI, Micros, SECOND};
 use crate::random::Random;
 use crm_core::id::{GroupId, OpId, ResourceId};
 use crm_core::operation::{Action, OpOutcome, OpResult, Operation};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// True state of a resource, which nobody is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +72,8 @@ pub struct Course {
 #[derive(Clone, Debug, Default)]
 pub struct Agents {
     states: BTreeMap<Key, State>,
+    /// What was started since the boot, or tried to be.
+    started: BTreeSet<Key>,
     children: BTreeMap<u64, Child>,
     next: u64,
     pub mood: Mood,
@@ -121,6 +123,9 @@ impl Agents {
         let key = (operation.group.clone(), operation.resource.clone());
         let action = operation.action;
         let before = self.state(&key);
+        if action == Action::Start {
+            self.started.insert(key.clone());
+        }
         self.changes += u64::from(action != Action::Status);
         let fits = |mood: &Mood| mood.only.is_none_or(|only| only == action);
         let trouble = self.troubles.iter().find(|(at, mood)| at == &key && fits(mood));
@@ -259,9 +264,16 @@ impl Agents {
         }
     }
 
+    /// Whether it may run since the boot: where nobody started it, a look that fails says nothing.
+    #[must_use]
+    pub fn was_started(&self, key: &Key) -> bool {
+        self.started.contains(key)
+    }
+
     /// The power is gone: nothing runs, nothing is open.
     pub fn power_off(&mut self) {
         self.states.clear();
+        self.started.clear();
         self.children.clear();
         self.changes += 1;
     }

@@ -73,8 +73,8 @@ pub fn all() -> Vec<Broken> {
             "stamp-without-epoch",
             StampHasEpoch,
             "trio",
-            None,
-            1560,
+            Some(Operators),
+            6200,
             3000,
             &[
                 "a_committed_change_is_in_every_later_committed_record",

@@ -58,6 +58,8 @@ pub struct Ghost {
     pub starts: BTreeMap<GroupId, Vec<Micros>>,
     /// What operators were promised: a key such as `standby beta`, and what may be true of it.
     pub promises: BTreeMap<String, Promise>,
+    /// Machines that were off when an operator said so.
+    pub confirmed: BTreeSet<Seat>,
     /// Whether something changed that I1 looks at.
     pub resources_moved: bool,
     pub violation: Option<Violation>,

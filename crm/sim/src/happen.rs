@@ -229,6 +229,7 @@ impl<R: Rules> World<R> {
                 let key = (seat, group.clone(), resource.clone());
                 self.ghost.beliefs.get(&key).copied().unwrap_or(Belief::Unknown)
             }
+            (Action::Status, _) if !machine.agents.was_started(&child.key) => Belief::Stopped,
             _ => Belief::Doubtful,
         };
         self.ghost.beliefs.insert((seat, group, resource), belief);

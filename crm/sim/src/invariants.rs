@@ -143,6 +143,7 @@ pub(crate) fn a_commit_is_decisive<R: Rules>(
         .values()
         .filter(|request| request.executed.is_some())
         .map(|request| request.target)
+        .chain(world.ghost.confirmed.iter().copied())
         .collect();
     for voters in [&seen.record.voters, &seen.record.old_voters] {
         let seats: Vec<Seat> = voters.keys().filter_map(|id| world.seat_of(id)).collect();

@@ -168,6 +168,14 @@ impl<R: Rules> World<R> {
                     self.phases.done = true;
                     return;
                 }
+                // A start that hung before the healing may fail only now, with a long timeout.
+                let waits =
+                    lacking.as_ref().is_some_and(|scene| scene.contains("lets it try again"));
+                if waits && self.now == self.phases.deadline - SURVIVE_MAX / 2 {
+                    let survivor =
+                        (0..self.plan.layout.nodes.len()).find(|seat| !self.machines[*seat].lost);
+                    self.wish(survivor.unwrap_or_default(), Wish::Clear);
+                }
                 if self.now >= self.phases.deadline {
                     let detail = lacking.unwrap_or_default();
                     self.blame("the_loss_of_one_machine_is_survived_within_bounds", detail);

@@ -52,6 +52,7 @@ impl<R: Rules> World<R> {
             if self.machines[node].powered || stamp(node) > stamp(seat) {
                 return None;
             }
+            self.ghost.confirmed.insert(node);
         }
         self.operator.next += 1;
         let request = RequestId(self.operator.next);
