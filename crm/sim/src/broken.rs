@@ -72,14 +72,15 @@ pub fn all() -> Vec<Broken> {
         row(
             "stamp-without-epoch",
             StampHasEpoch,
-            "trio",
-            Some(Operators),
-            6200,
-            3000,
+            "trio-tied",
+            Some(Elections),
+            0,
+            100,
             &[
                 "a_committed_change_is_in_every_later_committed_record",
                 "a_commit_is_decisive",
                 "an_acknowledged_change_stays",
+                "every_group_that_can_run_runs_within_bounds",
             ],
         ),
         row(

@@ -192,15 +192,17 @@ pub(crate) fn a_committed_change_is_in_every_later_committed_record<R: Rules>(
 /// I5, in the operator's terms: what was answered `done` stays until somebody asks otherwise.
 pub(crate) fn an_acknowledged_change_stays<R: Rules>(world: &mut World<R>) {
     // A group that was taken out of the configuration takes what was wanted of it along.
-    let gone: Vec<String> = {
-        let Some((_, record)) = world.newest_committed() else { return };
-        let lacks = |group: &str| !record.config.text.contains(&format!("\n  {group}:"));
-        let keys = world.ghost.promises.keys();
-        keys.filter(|key| key.strip_prefix("stopped ").is_some_and(lacks)).cloned().collect()
-    };
-    for key in gone {
-        world.ghost.promises.remove(&key);
-    }
+    let Some((newest, _)) = world.newest_committed() else { return };
+    let records = &world.ghost.records;
+    world.ghost.promises.retain(|key, promise| {
+        let (Some(group), Some((_, since))) = (key.strip_prefix("stopped "), &promise.acknowledged)
+        else {
+            return true;
+        };
+        let named = format!("\n  {group}:");
+        let mut later = records.range(*since..=newest.max(*since));
+        later.all(|(_, seen)| seen.record.config.text.contains(&named))
+    });
     let Some((stamp, record)) = world.newest_committed() else { return };
     let broken = world.ghost.promises.iter().find_map(|(key, promise)| {
         let (wanted, since) = promise.acknowledged.as_ref()?;
