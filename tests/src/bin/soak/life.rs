@@ -15,6 +15,8 @@ pub(crate) struct Life {
     pub(crate) node: String,
     pub(crate) process: Process,
     begun: Instant,
+    /// When it had as many events as it keeps: until then that history grows.
+    pub(crate) full: Option<Instant>,
     /// Time of its life, groups that it runs, and what it took.
     samples: Vec<(Duration, String, Size)>,
 }
@@ -39,7 +41,13 @@ pub(crate) struct Figures {
 
 impl Life {
     pub(crate) fn begin(node: &str, process: Process) -> Life {
-        Life { node: node.to_owned(), process, begun: Instant::now(), samples: Vec::new() }
+        Life {
+            node: node.to_owned(),
+            process,
+            begun: Instant::now(),
+            full: None,
+            samples: Vec::new(),
+        }
     }
 
     pub(crate) fn sample(&mut self, groups: String, size: Size) {
@@ -79,7 +87,8 @@ impl Life {
     }
 
     fn slope(&self, what: fn(&Size) -> u64) -> Option<f64> {
-        let warm = self.samples.iter().filter(|(at, ..)| *at >= WARM);
+        let full = self.full?.saturating_duration_since(self.begun);
+        let warm = self.samples.iter().filter(|(at, ..)| *at >= WARM.max(full));
         let points: Vec<(f64, f64)> = warm
             .map(|(at, _, size)| {
                 (

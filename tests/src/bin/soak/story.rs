@@ -13,7 +13,13 @@ use crate::{Plan, interrupted};
 use crm_tests::namespaces::{FenceMode, Laboratory};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+
+/// One event for each command, on the node that is asked.
+const FILL: &str =
+    "for n in $(seq 1100); do crm maintenance on --for 60s; crm maintenance off; done";
+const FILLING_MAX: Duration = Duration::from_secs(600);
 
 /// What the daemons say when they, or their peers, were not given a processor for long.
 const STARVED: [&str; 2] = ["kind=\"stalled\"", "kind=\"peer-late\""];
@@ -98,12 +104,54 @@ impl Story<'_> {
     fn tell(&mut self) -> Result<(), String> {
         self.heal()?;
         self.quiet()?;
+        let mut spared = self.victims();
+        self.fill()?;
         while self.begun.elapsed() < self.plan.time && !interrupted() {
             self.storm()?;
             self.heal()?;
             self.quiet()?;
             self.summary.cycles += 1;
+            if spared != self.victims() {
+                // Others are spared from now on: their histories are to be full as well.
+                spared = self.victims();
+                self.fill()?;
+            }
         }
+        Ok(())
+    }
+
+    /// Lets every daemon have more events than it keeps (2000), so that what grows afterwards is not that.
+    fn fill(&mut self) -> Result<(), String> {
+        if self.plan.short {
+            return Ok(());
+        }
+        let commands: Vec<_> =
+            NODES.iter().filter_map(|node| self.lab.node(node).try_command("sh")).collect();
+        let mut fillers = Vec::new();
+        for mut command in commands {
+            command
+                .args(["-c", FILL])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            fillers.push(command.spawn().map_err(|error| format!("sh: {error}"))?);
+        }
+        let until = Instant::now() + FILLING_MAX;
+        for filler in &mut fillers {
+            while matches!(filler.try_wait(), Ok(None)) {
+                if Instant::now() > until {
+                    let _ = filler.kill();
+                    let _ = filler.wait();
+                    return Err(format!("the histories were not full within {FILLING_MAX:?}"));
+                }
+                self.turn(true)?;
+            }
+        }
+        self.heal()?;
+        self.quiet()?;
+        let now = Instant::now();
+        let alive = self.lives.iter_mut().filter(|life| life.process.is_alive());
+        alive.for_each(|life| life.full = life.full.or(Some(now)));
         Ok(())
     }
 
