@@ -33,7 +33,8 @@ impl Story<'_> {
 
     /// Adds what was measured in a quiet time to the life of each daemon.
     pub(crate) fn sample(&mut self, sizes: &[(Process, Size)]) {
-        let status = self.lab.view();
+        // Without a view it is not known what each of them runs.
+        let Some(status) = self.lab.view() else { return };
         for node in NODES {
             let keeper = self.lab.try_process_of(node).unwrap_or(0);
             let Some(daemon) = host::named(keeper, "crmd").into_iter().next() else { continue };
@@ -42,16 +43,14 @@ impl Story<'_> {
                 self.lives.push(Life::begin(node, daemon.clone()));
             }
             let mut groups: Vec<&str> = status
+                .groups
                 .iter()
-                .flat_map(|status| &status.groups)
                 .filter(|group| group.owner.as_ref().is_some_and(|owner| owner.as_str() == node))
                 .map(|group| group.id.as_str())
                 .collect();
             groups.sort_unstable();
-            let coordinates = status
-                .as_ref()
-                .and_then(|status| status.coordinator.as_ref())
-                .is_some_and(|coordinator| coordinator.as_str() == node);
+            let coordinates =
+                status.coordinator.as_ref().is_some_and(|coordinator| coordinator.as_str() == node);
             let groups =
                 format!("{}{}", groups.join(" "), if coordinates { " coordinator" } else { "" });
             let life = self.lives.iter_mut().find(|life| life.process == daemon);
