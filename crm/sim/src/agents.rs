@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn the_effect_of_a_killed_start_is_anybodys_guess() {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for seed in 0..50 {
             let (mut agents, mut random) = (Agents::default(), Random::new(seed));
             let course = agents.begin(0, &mut random, 1, &operation(1, Action::Start));
