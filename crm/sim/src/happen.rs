@@ -224,12 +224,13 @@ impl<R: Rules> World<R> {
             (Action::Stop, OpOutcome::Done) => Belief::Stopped,
             (Action::Status, OpOutcome::Done | OpOutcome::RunningPromoted) => Belief::Running,
             (Action::Status, OpOutcome::NotRunning) => Belief::Stopped,
+            // AS6: what nobody started since the boot does not run, whatever a failed look says.
+            (Action::Status, _) if !machine.agents.was_started(&child.key) => Belief::Stopped,
             // A look that was cut off says nothing new.
             (Action::Status, OpOutcome::TimedOut | OpOutcome::Cancelled) => {
                 let key = (seat, group.clone(), resource.clone());
                 self.ghost.beliefs.get(&key).copied().unwrap_or(Belief::Unknown)
             }
-            (Action::Status, _) if !machine.agents.was_started(&child.key) => Belief::Stopped,
             _ => Belief::Doubtful,
         };
         self.ghost.beliefs.insert((seat, group, resource), belief);
