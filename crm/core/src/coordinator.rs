@@ -303,9 +303,13 @@ impl<R: Rules> Node<R> {
         }
         let (Some(peer), Some(record)) = (self.peers.get(to), self.record()) else { return true };
         let counts = record.voters != record.old_voters && record.old_voters.contains_key(to);
+        // What is committed may still grant what a record under way takes away on the proof.
+        let under_way = R::holds(Rule::AuthorityAwaitsMove)
+            && self.coordinating().is_some_and(|c| c.committed != Some(record.stamp));
         // A proof that the two voter sets still lean on is not spent yet either (H10).
         peer.is_proved_dead()
-            && (counts
+            && (under_way
+                || counts
                 || record.grants.values().any(|grant| grant.owner == *to)
                 || record.roles.values().any(|roles| roles.contains_key(to)))
     }

@@ -29,6 +29,9 @@ pub enum Rule {
     TieEmptiesGrants,
     /// H7/R12: a proof is spent when authority goes to a newer incarnation.
     ProofIsSpent,
+    /// R12: what is committed is not told to a node whose death is proved while a record that acts on
+    /// the proof is under way.
+    AuthorityAwaitsMove,
     /// H10: both voter sets decide.
     JointVoters,
     /// H12: the owner stays in the grant until its stop is proved.

@@ -1,32 +1,50 @@
-//! Rules of the core broken on purpose, one at a time, each with the promise that must catch it.
-//! A check that cannot fail proves nothing; this is the proof that ours can.
+//! Rules of the core broken on purpose, each with the promise that must catch it. A check that
+//! cannot fail proves nothing; this is the proof that ours can.
 
 use crate::campaign::Runner;
+use crate::directed::Course;
 use crate::ghost::Violation;
 use crate::layouts;
 use crate::plan::{Plan, Profile};
 use crate::run::Keep;
 use crm_core::rules::Rule;
 
-/// One rule broken on purpose.
+/// A rule broken on purpose, or a few at once where one stands behind another.
 #[derive(Clone, Copy)]
 pub struct Broken {
     pub name: &'static str,
     /// Any of these promises may catch it first.
     pub caught_by: &'static [&'static str],
-    pub layout: &'static str,
-    pub profile: Option<Profile>,
+    pub place: Place,
     /// Where to begin looking: a seed that caught it when this was written.
     pub from: u64,
     /// It is caught within this many seeds.
     pub seeds: u64,
-    pub rule: Rule,
+    pub rules: &'static [Rule],
+}
+
+/// Where a broken rule is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In drawn plans of a layout.
+    Drawn(&'static str, Option<Profile>),
+    /// In a plan that follows the trace of its hole.
+    Directed(Course),
+}
+
+/// A seed that a promise caught.
+#[derive(Clone, Debug)]
+pub struct Caught {
+    pub seed: u64,
+    /// How many seeds it took.
+    pub tried: u64,
+    pub violation: Violation,
 }
 
 impl Broken {
     #[must_use]
     pub fn runner(&self) -> Runner {
-        Runner { broken: Some((self.name, self.rule)) }
+        Runner { broken: Some((self.name, self.rules)) }
     }
 
     #[must_use]
@@ -34,23 +52,43 @@ impl Broken {
         all().into_iter().find(|broken| broken.name == name)
     }
 
-    /// The first plan that the right promise catches, and how many were tried.
+    /// What breaks at this seed under these rules.
     ///
     /// # Errors
     /// No layout of that name, or one that cannot be parsed.
-    pub fn hunt(&self) -> Result<Option<(Plan, Violation)>, String> {
-        let layout =
-            layouts::find(self.layout).ok_or_else(|| format!("no layout {}", self.layout))?;
+    pub fn at(&self, runner: &Runner, seed: u64) -> Result<Option<Violation>, String> {
+        let verdict = match self.place {
+            Place::Drawn(name, profile) => {
+                let layout = layouts::find(name).ok_or_else(|| format!("no layout {name}"))?;
+                runner.run(&Plan::draw(seed, layout, profile), Keep::Nothing)?
+            }
+            Place::Directed(course) => runner.direct(course, seed, Keep::Nothing)?.1,
+        };
+        Ok(verdict.violation)
+    }
+
+    /// The first seed that the right promise catches.
+    ///
+    /// # Errors
+    /// As [`Broken::at`].
+    pub fn hunt(&self) -> Result<Option<Caught>, String> {
         for seed in self.from..self.from + self.seeds {
-            let plan = Plan::draw(seed, layout, self.profile);
-            let violation = self.runner().run(&plan, Keep::Nothing)?.violation;
-            if let Some(violation) = violation
+            if let Some(violation) = self.at(&self.runner(), seed)?
                 && self.caught_by.contains(&violation.invariant)
             {
-                return Ok(Some((plan, violation)));
+                return Ok(Some(Caught { seed, tried: seed + 1 - self.from, violation }));
             }
         }
         Ok(None)
+    }
+
+    /// Where it is looked for, in words.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self.place {
+            Place::Drawn(layout, _) => layout.to_owned(),
+            Place::Directed(course) => format!("directed {}", course.name()),
+        }
     }
 }
 
@@ -59,33 +97,26 @@ impl Broken {
 pub fn all() -> Vec<Broken> {
     use Profile::{Agents, Elections, Fencing, Operators, Replays};
     use Rule::*;
-    let row = |name, rule, layout, profile, from, seeds, caught_by| Broken {
+    let row = |name, rules, layout, profile, from, seeds, caught_by| Broken {
         name,
         caught_by,
-        layout,
-        profile,
+        place: Place::Drawn(layout, profile),
         from,
         seeds,
-        rule,
+        rules,
+    };
+    let directed = |name, rules, course, seeds, caught_by| Broken {
+        name,
+        caught_by,
+        place: Place::Directed(course),
+        from: 0,
+        seeds,
+        rules,
     };
     vec![
         row(
-            "stamp-without-epoch",
-            StampHasEpoch,
-            "trio-tied",
-            Some(Elections),
-            0,
-            100,
-            &[
-                "a_committed_change_is_in_every_later_committed_record",
-                "a_commit_is_decisive",
-                "an_acknowledged_change_stays",
-                "every_group_that_can_run_runs_within_bounds",
-            ],
-        ),
-        row(
             "no-restamp",
-            Restamp,
+            &[Restamp],
             "trio",
             Some(Elections),
             0,
@@ -99,7 +130,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "vote-without-record",
-            VoteCarriesRecord,
+            &[VoteCarriesRecord],
             "trio",
             Some(Elections),
             70,
@@ -114,7 +145,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "vote-not-persisted",
-            VoteIsPersisted,
+            &[VoteIsPersisted],
             "trio",
             Some(Elections),
             0,
@@ -123,7 +154,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "record-not-persisted",
-            RecordIsPersisted,
+            &[RecordIsPersisted],
             "trio",
             Some(Elections),
             0,
@@ -131,21 +162,8 @@ pub fn all() -> Vec<Broken> {
             &["what_is_said_is_on_the_disk"],
         ),
         row(
-            "proof-outlives-epoch",
-            ProofDiesWithEpoch,
-            "pair-witness",
-            Some(Elections),
-            1900,
-            3000,
-            &[
-                "a_commit_is_decisive",
-                "a_committed_change_is_in_every_later_committed_record",
-                "a_group_runs_on_at_most_one_node",
-            ],
-        ),
-        row(
             "tie-without-authority",
-            TieNeedsAuthority,
+            &[TieNeedsAuthority],
             "pair",
             Some(Fencing),
             50,
@@ -158,7 +176,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "fence-not-awaited",
-            FenceIsAwaited,
+            &[FenceIsAwaited],
             "pair",
             Some(Fencing),
             0,
@@ -167,7 +185,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "tie-keeps-grants",
-            TieEmptiesGrants,
+            &[TieEmptiesGrants],
             "pair",
             Some(Fencing),
             0,
@@ -176,7 +194,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "proof-never-spent",
-            ProofIsSpent,
+            &[ProofIsSpent],
             "pair",
             Some(Fencing),
             0,
@@ -185,7 +203,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "single-voter-set",
-            JointVoters,
+            &[JointVoters],
             "pair",
             Some(Fencing),
             0,
@@ -194,7 +212,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "owner-forgotten",
-            OwnerStays,
+            &[OwnerStays],
             "trio",
             Some(Operators),
             130,
@@ -202,17 +220,8 @@ pub fn all() -> Vec<Broken> {
             &["a_group_runs_on_at_most_one_node", "resources_start_in_order_and_stop_in_reverse"],
         ),
         row(
-            "report-not-bound",
-            ReportIsBound,
-            "trio",
-            Some(Operators),
-            0,
-            2000,
-            &["a_group_runs_on_at_most_one_node"],
-        ),
-        row(
             "commit-names-nobody",
-            CommitNamesIncarnation,
+            &[CommitNamesIncarnation],
             "trio",
             Some(Replays),
             0,
@@ -224,7 +233,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "open-call-counts-as-stopped",
-            OpenOperationRuns,
+            &[OpenOperationRuns],
             "trio",
             Some(Agents),
             80,
@@ -233,7 +242,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "replay-accepted",
-            ReplayIsRefused,
+            &[ReplayIsRefused],
             "trio",
             Some(Replays),
             0,
@@ -242,7 +251,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "obeys-uncommitted",
-            ObeyCommittedOnly,
+            &[ObeyCommittedOnly],
             "trio",
             Some(Elections),
             0,
@@ -254,7 +263,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "start-before-stop",
-            StopBeforeStart,
+            &[StopBeforeStart],
             "trio",
             Some(Operators),
             0,
@@ -263,7 +272,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "starts-out-of-order",
-            StartInOrder,
+            &[StartInOrder],
             "trio",
             None,
             0,
@@ -272,7 +281,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "lease-never-lapses",
-            LeaseLapses,
+            &[LeaseLapses],
             "trio-watchdog",
             None,
             40,
@@ -281,7 +290,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "lease-without-record",
-            LeaseNeedsRecord,
+            &[LeaseNeedsRecord],
             "trio-watchdog",
             None,
             40,
@@ -290,7 +299,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "stall-keeps-lease",
-            StallLapsesLease,
+            &[StallLapsesLease],
             "trio-watchdog",
             None,
             0,
@@ -299,7 +308,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "wait-from-silence",
-            WaitFromElection,
+            &[WaitFromElection],
             "trio-watchdog",
             Some(Elections),
             810,
@@ -308,7 +317,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "ban-ignored",
-            BanIsHeeded,
+            &[BanIsHeeded],
             "pair",
             None,
             0,
@@ -317,7 +326,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "history-unbounded",
-            HistoryIsBounded,
+            &[HistoryIsBounded],
             "trio",
             Some(Operators),
             0,
@@ -325,17 +334,8 @@ pub fn all() -> Vec<Broken> {
             &["memory_is_bounded"],
         ),
         row(
-            "lease-not-nested",
-            LeaseIsNested,
-            "five-watchdog",
-            None,
-            0,
-            2000,
-            &["a_group_runs_on_at_most_one_node"],
-        ),
-        row(
             "lease-from-receipt",
-            LeaseFromSendTime,
+            &[LeaseFromSendTime],
             "trio-watchdog",
             None,
             100,
@@ -344,7 +344,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "fed-on-opening",
-            FeedNeedsLease,
+            &[FeedNeedsLease],
             "trio-watchdog",
             None,
             660,
@@ -353,7 +353,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "fed-while-stopping",
-            FeedEnds,
+            &[FeedEnds],
             "trio-watchdog",
             None,
             660,
@@ -362,7 +362,7 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "fences-alone",
-            FenceNeedsCompany,
+            &[FenceNeedsCompany],
             "trio",
             None,
             0,
@@ -371,12 +371,20 @@ pub fn all() -> Vec<Broken> {
         ),
         row(
             "role-not-followed",
-            RoleIsFollowed,
+            &[RoleIsFollowed],
             "pair-roles",
             None,
             700,
             3000,
             &["an_address_starts_only_where_its_role_is"],
         ),
+        directed("stamp-without-epoch", &[StampHasEpoch], Course::SameVersion, 20, HISTORY),
+        directed("proof-outlives-epoch", &[ProofDiesWithEpoch], Course::OldProof, 20, ONE_NODE),
+        directed("report-not-bound", &[ReportIsBound], Course::LostReports, 20, ONE_NODE),
+        directed("told-too-soon", &[AuthorityAwaitsMove], Course::BackTooSoon, 20, ONE_NODE),
+        directed("lease-not-nested", &[LeaseIsNested], Course::Chain, 20, ONE_NODE),
     ]
 }
+
+const HISTORY: &[&str] = &["a_committed_change_is_in_every_later_committed_record"];
+const ONE_NODE: &[&str] = &["a_group_runs_on_at_most_one_node"];

@@ -1,6 +1,7 @@
 //! Many seeds over many layouts, on a few threads; each world stays on one.
 
 use crate::assumptions::Assumption;
+use crate::directed::Course;
 use crate::ghost::Violation;
 use crate::layouts::Layout;
 use crate::mutant::{Mutant, without};
@@ -16,8 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// How to run and shrink plans: by the product's rules, or with one of them broken.
 #[derive(Clone, Copy)]
 pub struct Runner {
-    /// The broken rule and its name; `None` for the product.
-    pub broken: Option<(&'static str, Rule)>,
+    /// The broken rules and their name; `None` for the product.
+    pub broken: Option<(&'static str, &'static [Rule])>,
 }
 
 impl Runner {
@@ -32,7 +33,16 @@ impl Runner {
     pub fn run(&self, plan: &Plan, keep: Keep) -> Result<Verdict, String> {
         match self.broken {
             None => run::<Sound>(plan, keep),
-            Some((_, rule)) => without(rule, || run::<Mutant>(plan, keep)),
+            Some((_, rules)) => without(rules, || run::<Mutant>(plan, keep)),
+        }
+    }
+
+    /// # Errors
+    /// A course whose layout cannot be parsed.
+    pub fn direct(&self, course: Course, seed: u64, keep: Keep) -> Result<(Plan, Verdict), String> {
+        match self.broken {
+            None => course.run::<Sound>(seed, keep),
+            Some((_, rules)) => without(rules, || course.run::<Mutant>(seed, keep)),
         }
     }
 
@@ -41,7 +51,7 @@ impl Runner {
     pub fn shrink(&self, plan: &Plan, invariant: &str) -> Result<(Plan, u32), String> {
         match self.broken {
             None => shrink::<Sound>(plan, invariant),
-            Some((_, rule)) => without(rule, || shrink::<Mutant>(plan, invariant)),
+            Some((_, rules)) => without(rules, || shrink::<Mutant>(plan, invariant)),
         }
     }
 }

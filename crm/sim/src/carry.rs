@@ -130,7 +130,8 @@ impl<R: Rules> World<R> {
             Some(link) if !witness => link..link + 1,
             _ => 0..self.links,
         };
-        for link in links {
+        let lost = self.network.loses(from, target, &packet.message);
+        for link in links.filter(|_| !lost) {
             for bytes in &sheets {
                 let bytes = bytes.clone();
                 let origin = Origin::Genuine;

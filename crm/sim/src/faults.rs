@@ -4,7 +4,7 @@
 use crate::agents::Mood;
 use crate::clock::Micros;
 use crate::fence::Device;
-use crate::network::{Path, Weather};
+use crate::network::{Path, Sort, Weather};
 use crate::queue::Seat;
 
 /// One fault of a plan.
@@ -24,6 +24,12 @@ pub enum Kind {
     Hold {
         from: Seat,
         to: Seat,
+    },
+    /// Messages of one sort are lost on this way, and all others pass.
+    Lose {
+        from: Seat,
+        to: Seat,
+        sort: Sort,
     },
     /// The machine loses power, and boots when the fault ends.
     Crash {
@@ -159,6 +165,7 @@ impl Kind {
             Kind::Weather(_) => "weather",
             Kind::Cut(_) => "cut",
             Kind::Hold { .. } => "hold",
+            Kind::Lose { .. } => "lose",
             Kind::Crash { .. } => "crash",
             Kind::Blackout => "blackout",
             Kind::DaemonCrash { .. } => "daemon-crash",

@@ -2,8 +2,8 @@
 //!
 //! A [`plan::Plan`] says what goes wrong; a [`world::World`] carries it out on model machines,
 //! disks, networks, agents and fencing devices; [`invariants`] and [`liveness`] are the promises.
-//! The same plan gives the same run, event by event. One broken rule at a time ([`broken`]) proves
-//! that the promises are checked.
+//! The same plan gives the same run, event by event. Rules broken on purpose ([`broken`]) prove that
+//! the promises are checked; where drawn plans do not need a rule, [`directed`] ones do.
 
 pub mod agents;
 pub mod assumptions;
@@ -11,6 +11,7 @@ pub mod broken;
 pub mod campaign;
 pub mod clock;
 pub mod diary;
+pub mod directed;
 pub mod disk;
 pub mod envelope;
 pub mod faults;

@@ -223,7 +223,7 @@ impl<R: Rules> World<R> {
         })
     }
 
-    fn runs_whole(&self, seat: Seat, group: &Group) -> bool {
+    pub(crate) fn runs_whole(&self, seat: Seat, group: &Group) -> bool {
         group.resources.iter().all(|resource| {
             let key = (group.id.clone(), resource.id.clone());
             self.machines[seat].agents.state(&key) == State::Running

@@ -4,11 +4,13 @@ use clap::Parser;
 use crm_sim::assumptions::{ASSUMPTIONS, Assumption};
 use crm_sim::broken::{self, Broken};
 use crm_sim::campaign::{Campaign, Runner, Totals, campaign};
+use crm_sim::directed::{COURSES, Course};
 use crm_sim::layouts::{self, LARGE, LAYOUTS, Layout};
 use crm_sim::ledger::Ledger;
 use crm_sim::plan::{PROFILES, Plan, Profile};
 use crm_sim::report;
 use crm_sim::run::Keep;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -28,6 +30,9 @@ struct Arguments {
     /// Only faults of this profile; otherwise the seed picks one.
     #[arg(long)]
     profile: Option<String>,
+    /// Only this directed plan, which follows the trace of one hole (see --list-directed).
+    #[arg(long, conflicts_with_all = ["layout", "profile", "without", "ledger"])]
+    directed: Option<String>,
     /// Break this rule of the core on purpose (see --list-broken).
     #[arg(long)]
     broken: Option<String>,
@@ -58,6 +63,9 @@ struct Arguments {
     /// List the rules that can be broken, and the promise that catches each.
     #[arg(long)]
     list_broken: bool,
+    /// List the directed plans.
+    #[arg(long)]
+    list_directed: bool,
     /// List the layouts.
     #[arg(long)]
     list_layouts: bool,
@@ -77,13 +85,19 @@ fn main() -> ExitCode {
 fn work(arguments: &Arguments) -> Result<bool, String> {
     if arguments.list_broken {
         for rule in broken::all() {
-            println!("{:<32} {:<14} {}", rule.name, rule.layout, rule.caught_by.join(", "));
+            println!("{:<24} {:<24} {}", rule.name, rule.told(), rule.caught_by.join(", "));
         }
         return Ok(true);
     }
     if arguments.list_layouts {
         for layout in LAYOUTS.iter().chain(LARGE) {
             println!("{:<16} {}", layout.name, layout.about);
+        }
+        return Ok(true);
+    }
+    if arguments.list_directed {
+        for (name, _, layout) in COURSES {
+            println!("{name:<24} {layout}");
         }
         return Ok(true);
     }
@@ -94,6 +108,9 @@ fn work(arguments: &Arguments) -> Result<bool, String> {
             .map(|rule| rule.runner())
             .ok_or_else(|| format!("no rule is called `{name}`\nhint: crm-sim --list-broken"))?,
     };
+    if let Some(name) = arguments.directed.as_deref() {
+        return directed(arguments, &runner, name);
+    }
     let breaks = arguments.without.as_deref().map(assumption).transpose()?;
     if let Some(seed) = arguments.trace {
         let layouts = chosen(arguments)?;
@@ -128,6 +145,30 @@ fn work(arguments: &Arguments) -> Result<bool, String> {
     }
     print_figures(arguments, &totals, began.elapsed().as_secs_f64());
     Ok(totals.failures.is_empty())
+}
+
+/// Runs one directed plan from many seeds.
+fn directed(arguments: &Arguments, runner: &Runner, name: &str) -> Result<bool, String> {
+    let course = Course::find(name).ok_or_else(|| {
+        format!("no directed plan is called `{name}`\nhint: crm-sim --list-directed")
+    })?;
+    if let Some(seed) = arguments.trace {
+        let (plan, verdict) = runner.direct(course, seed, Keep::Whole)?;
+        print!("{}", report::whole(&plan, &verdict));
+        return Ok(verdict.violation.is_none());
+    }
+    let mut broken: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut led = 0;
+    for seed in arguments.from..arguments.from + arguments.seeds {
+        let (_, verdict) = runner.direct(course, seed, Keep::Nothing)?;
+        led += u64::from(verdict.led);
+        if let Some(violation) = verdict.violation {
+            println!("seed {seed}: {}: {}", violation.invariant, violation.detail);
+            *broken.entry(violation.invariant).or_default() += 1;
+        }
+    }
+    println!("{name}: {} seeds, {led} of them led to the end, broken: {broken:?}", arguments.seeds);
+    Ok(broken.is_empty())
 }
 
 /// Piece by piece, each added to the ledger when it has ended.

@@ -4,6 +4,7 @@
 use crate::clock::{MILLI, Micros};
 use crate::queue::{Datagram, Origin, Seat};
 use crate::random::Random;
+use crm_core::packet::Message;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -48,6 +49,25 @@ pub struct Path {
     pub link: Option<u8>,
 }
 
+/// Messages that a network may lose while others pass: long ones, say, or the first of many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    Heartbeat,
+    Report,
+    PreVoteReply,
+}
+
+impl Sort {
+    #[must_use]
+    pub fn fits(self, message: &Message) -> bool {
+        match self {
+            Sort::Heartbeat => matches!(message, Message::Heartbeat(_)),
+            Sort::Report => matches!(message, Message::Report(_)),
+            Sort::PreVoteReply => matches!(message, Message::PreVoteReply { .. }),
+        }
+    }
+}
+
 /// What became of a datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -68,6 +88,8 @@ pub struct Network {
     weathers: BTreeMap<usize, Weather>,
     weather: Weather,
     cuts: BTreeMap<usize, Vec<Path>>,
+    /// What is lost on which way, by fault.
+    losses: BTreeMap<usize, (Seat, Seat, Sort)>,
     holds: BTreeMap<(Seat, Seat), Vec<Datagram>>,
     /// What an attacker recorded: heartbeats are many, so other packets have a ring of their own.
     recorded: [VecDeque<Datagram>; 2],
@@ -82,6 +104,7 @@ impl Network {
             weathers: BTreeMap::new(),
             weather: Weather::FAIR,
             cuts: BTreeMap::new(),
+            losses: BTreeMap::new(),
             holds: BTreeMap::new(),
             recorded: [VecDeque::new(), VecDeque::new()],
             random,
@@ -182,8 +205,24 @@ impl Network {
         self.cuts.insert(fault, paths);
     }
 
+    /// Messages of this sort are lost on this way.
+    pub fn lose(&mut self, fault: usize, from: Seat, to: Seat, sort: Sort) {
+        self.losses.insert(fault, (from, to, sort));
+    }
+
+    /// Whether this message is lost on its way.
+    pub fn loses(&mut self, from: Seat, to: Seat, message: &Message) -> bool {
+        let lost = self
+            .losses
+            .values()
+            .any(|(by, at, sort)| (*by, *at) == (from, to) && sort.fits(message));
+        self.counters.lost += u64::from(lost);
+        lost
+    }
+
     pub fn mend(&mut self, fault: usize) {
         self.cuts.remove(&fault);
+        self.losses.remove(&fault);
         self.weathers.remove(&fault);
         self.mix();
     }
@@ -210,6 +249,7 @@ impl Network {
     /// Ends every cut, storm and hold.
     pub fn heal(&mut self, now: Micros) -> Vec<(Micros, Datagram)> {
         self.cuts.clear();
+        self.losses.clear();
         self.weathers.clear();
         self.mix();
         let paths: Vec<_> = self.holds.keys().copied().collect();

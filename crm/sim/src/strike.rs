@@ -35,6 +35,7 @@ impl<R: Rules> World<R> {
                 self.network.hold(from, to);
                 self.queue.push(end, Happening::LetGo { from, to });
             }
+            Kind::Lose { from, to, sort } => self.network.lose(number, from, to, sort),
             Kind::Crash { seat } => {
                 self.power_off(seat, "crash");
                 self.queue.push(end, Happening::PowerOn { seat });

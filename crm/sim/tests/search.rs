@@ -59,7 +59,7 @@ fn the_same_search_finds_the_same() {
 /// A broken rule is found where the sound rules pass.
 fn must_be_found(name: &str, layout: &str, story: &str, twists: u8, promise: &str) {
     let broken = Broken::find(name).unwrap_or_else(|| panic!("no rule is called {name}"));
-    let (found, caught) = mutant::without(broken.rule, || search::<Mutant>(layout, story, twists));
+    let (found, caught) = mutant::without(broken.rules, || search::<Mutant>(layout, story, twists));
     let caught = caught.map(|(_, promise)| promise);
     assert_eq!(caught, Some(promise), "{name}: {found:?}");
 }

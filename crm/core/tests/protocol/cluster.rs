@@ -133,6 +133,8 @@ pub(crate) struct Machine {
 pub(crate) struct Lab {
     /// How long a stop takes.
     pub(crate) stop_takes: Span,
+    /// Disks that take longer than the others.
+    pub(crate) slow_disks: BTreeMap<NodeId, Span>,
     /// A packet of this sender that it names is lost.
     pub(crate) loses: Option<fn(&NodeId, &Packet) -> bool>,
     /// Where a stop fails and leaves it running.
@@ -180,6 +182,7 @@ impl Lab {
         }
         let mut lab = Lab {
             stop_takes: Span::millis(20),
+            slow_disks: BTreeMap::new(),
             loses: None,
             stop_fails: None,
             broken: None,
@@ -288,7 +291,8 @@ impl Lab {
             match output {
                 Output::Send { to, packet } => self.send(name.clone(), to, *packet),
                 Output::Write { write, stored } => {
-                    machine.writes.push_back((now + Span::millis(2), write, *stored));
+                    let takes = self.slow_disks.get(name).copied().unwrap_or(Span::millis(2));
+                    machine.writes.push_back((now + takes, write, *stored));
                 }
                 Output::Run(op) => {
                     self.told.insert(name.clone(), op.word.clone());

@@ -103,7 +103,7 @@ fn work(arguments: &Arguments) -> Result<bool, String> {
                     }
                     let search = || one(job, bounds, arguments, broken.is_some());
                     let outcome = match broken {
-                        Some(broken) => mutant::without(broken.rule, search),
+                        Some(broken) => mutant::without(broken.rules, search),
                         None => search(),
                     };
                     match outcome {

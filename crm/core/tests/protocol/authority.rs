@@ -1,0 +1,44 @@
+//! R12: authority for a later run of a node that was proved dead.
+
+use crate::cluster::Lab;
+use crm_core::Input;
+use crm_core::id::{NodeId, RequestId};
+use crm_core::operator::Command;
+use crm_core::time::Span;
+
+fn ask(lab: &mut Lab, node: &str, number: u64, command: Command) {
+    lab.handle(&node.into(), Input::Operator { request: RequestId(number), command });
+}
+
+/// The owner of a group is proved dead and back while a record is under way that most disks have not
+/// written yet. It persists that record, and its lease is renewed. Once the record is committed, the
+/// next one gives the group away on the proof: until that one is committed too, the owner's new run
+/// must not be told of the record before, which still grants the group to it.
+#[test]
+fn r12_a_committed_grant_is_not_told_while_its_move_is_under_way() {
+    let mut lab = Lab::new("device a b c d e | g@e");
+    lab.run(Span::secs(6));
+    assert_eq!(lab.holders("g"), ["e"], "{}", lab.log.join("\n"));
+    let leader = lab.coordinators().into_iter().next().unwrap();
+    assert_ne!(leader, "e");
+    lab.stop_takes = Span::secs(2);
+    lab.fence_takes = Span::millis(100);
+    let others: Vec<NodeId> = lab.machines.keys().cloned().collect();
+    for other in others.iter().filter(|other| other.as_str() != leader && other.as_str() != "e") {
+        lab.slow_disks.insert(other.clone(), Span::secs(3));
+    }
+    ask(&mut lab, &leader, 1, Command::Fence { node: "e".into() });
+    lab.run(Span::millis(50));
+    ask(&mut lab, &leader, 2, Command::Standby { node: "d".into() });
+    lab.run(Span::millis(100));
+    assert_eq!(lab.fenced, ["e".into()]);
+    lab.boot(&"e".into());
+    lab.run(Span::secs(2));
+    lab.slow_disks.clear();
+    lab.slow_disks.insert(leader.as_str().into(), Span::millis(600));
+    lab.run(Span::secs(10));
+    assert!(lab.twice.is_empty(), "I1: {:?}\n{}", lab.twice, lab.log.join("\n"));
+    assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
+    let voters = lab.status(&leader).nodes.iter().filter(|n| n.voter).count();
+    assert_eq!(voters, 5, "{}", lab.log.join("\n"));
+}

@@ -1,0 +1,56 @@
+//! The directed plans by name.
+
+use super::driver::Driver;
+use super::{authority, chain, forks, proofs, reports};
+use crm_core::rules::Rules;
+
+/// A directed plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// H1: two records of one version, one of them written by a coordinator that was cut off.
+    SameVersion,
+    /// H5: who proved a node dead leads again after others have given that node a group.
+    OldProof,
+    /// H13: a group is handed on while the reports of its owner are lost.
+    LostReports,
+    /// H9: a coordinator that is deposed, and does not know it, renews a lease.
+    Chain,
+    /// H7, R12: a node that was proved dead is back while its group is being given away.
+    BackTooSoon,
+}
+
+/// Every directed plan: name, plan, layout.
+pub const COURSES: &[(&str, Course, &str)] = &[
+    ("same-version", Course::SameVersion, "trio"),
+    ("old-proof", Course::OldProof, "trio"),
+    ("lost-reports", Course::LostReports, "trio"),
+    ("chain", Course::Chain, "five-long-leases"),
+    ("back-too-soon", Course::BackTooSoon, "five"),
+];
+
+impl Course {
+    #[must_use]
+    pub fn find(name: &str) -> Option<Course> {
+        COURSES.iter().find(|(known, _, _)| *known == name).map(|(_, course, _)| *course)
+    }
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        COURSES.iter().find(|(_, known, _)| *known == self).map_or("", |(name, _, _)| name)
+    }
+
+    pub(super) fn layout_name(self) -> &'static str {
+        COURSES.iter().find(|(_, known, _)| *known == self).map_or("", |(_, _, layout)| layout)
+    }
+
+    /// `None` where something that it waits for does not come.
+    pub(super) fn drive<R: Rules>(self, driver: &mut Driver<R>) -> Option<()> {
+        match self {
+            Course::SameVersion => forks::same_version(driver),
+            Course::OldProof => proofs::old_proof(driver),
+            Course::LostReports => reports::lost_reports(driver),
+            Course::Chain => chain::chain(driver),
+            Course::BackTooSoon => authority::back_too_soon(driver),
+        }
+    }
+}

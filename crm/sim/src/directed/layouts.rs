@@ -1,0 +1,57 @@
+//! Layouts that only directed plans need.
+
+use crate::layouts::{Layout, Shape};
+
+const DB: Shape = Shape { name: "db", prefer: &[], resources: &[], stateless: false, ties: &[] };
+
+/// L is longer than W: only there may a chain of two leases outlast T_out, which has W to spare.
+const LONG_LEASES: &str = "\
+cluster: rehearsal
+nodes:
+  alpha: {links: [10.0.0.1, 10.0.1.1], watchdog: /dev/watchdog}
+  beta: {links: [10.0.0.2, 10.0.1.2], watchdog: /dev/watchdog}
+  gamma: {links: [10.0.0.3, 10.0.1.3], watchdog: /dev/watchdog}
+  delta: {links: [10.0.0.4, 10.0.1.4], watchdog: /dev/watchdog}
+  epsilon: {links: [10.0.0.5, 10.0.1.5], watchdog: /dev/watchdog}
+heartbeat: {deadtime: 1s, initdead: 5s, lease: 20s, stop_margin: 2s, watchdog: 4s}
+fencing: none
+groups:
+  db:
+    prefer: [alpha, beta]
+    resources:
+      - ocf:rehearsal:disk: {name: disk, interval: 5s, timeouts: {start: 8s, stop: 8s, status: 4s}}
+      - ocf:rehearsal:mysql: {name: mysql, interval: 5s, timeouts: {start: 8s, stop: 8s, status: 4s}}
+";
+
+const DIRECTED: &[Layout] = &[Layout {
+    name: "five-long-leases",
+    about: "five machines with armed watchdogs, leases longer than the watchdogs' margin",
+    nodes: &["alpha", "beta", "gamma", "delta", "epsilon"],
+    witness: false,
+    watchdog: true,
+    device: false,
+    groups: &[DB],
+    file: Some(LONG_LEASES),
+    roles: false,
+    survives_one: true,
+}];
+
+/// The layout of this name.
+pub(super) fn find(name: &str) -> Option<Layout> {
+    DIRECTED.iter().find(|layout| layout.name == name).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::directed::COURSES;
+
+    #[test]
+    fn every_course_has_a_layout_that_parses() {
+        for (name, course, _) in COURSES {
+            let layout = course.layout().unwrap_or_else(|error| panic!("{name}: {error}"));
+            let cluster = crate::layouts::parse(&layout.text());
+            let cluster = cluster.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(cluster.nodes.len(), layout.nodes.len());
+        }
+    }
+}
