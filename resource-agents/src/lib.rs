@@ -20,11 +20,14 @@ mod deadline;
 mod duration;
 mod filesystem;
 mod line;
+mod mysql;
 mod process;
 mod procfs;
 mod program;
+mod running;
 mod state;
 mod syscall;
+mod tcp;
 mod vip;
 
 pub use duration::parse_duration;

@@ -12,6 +12,8 @@ pub(crate) struct Stat {
     pub(crate) parent: i32,
     pub(crate) group: i32,
     pub(crate) session: i32,
+    /// More than one with the state `Z`: its first thread has ended and others have not.
+    pub(crate) threads: i64,
     /// Clock ticks since boot; with the pid it names a process for ever.
     pub(crate) started: u64,
 }
@@ -27,18 +29,20 @@ impl Stat {
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
         let session = fields.next()?.parse().ok()?;
-        // `starttime` is field 22; `session` was field 6.
-        let started = fields.nth(15)?.parse().ok()?;
-        Some(Stat { pid, state, parent, group, session, started })
+        // `num_threads` is field 20 and `starttime` field 22; `session` was field 6.
+        let threads = fields.nth(13)?.parse().ok()?;
+        let started = fields.nth(1)?.parse().ok()?;
+        Some(Stat { pid, state, parent, group, session, threads, started })
     }
 
     pub(crate) fn of(pid: i32) -> Option<Stat> {
         Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// A zombie runs nothing and holds nothing; it only waits to be collected.
+    /// A zombie runs nothing and holds nothing; it only waits to be collected. As long as one of its
+    /// threads is still dying, its files and sockets are open.
     pub(crate) fn is_dead(&self) -> bool {
-        matches!(self.state, 'Z' | 'X' | 'x')
+        matches!(self.state, 'Z' | 'X' | 'x') && self.threads <= 1
     }
 }
 
@@ -97,6 +101,15 @@ mod tests {
         let stat = Stat::parse(line).expect("parses");
         assert_eq!((stat.pid, stat.state, stat.parent), (42, 'S', 7));
         assert_eq!((stat.group, stat.session, stat.started), (8, 9, 12345));
+    }
+
+    #[test]
+    fn a_zombie_with_threads_is_not_dead_yet() {
+        let line =
+            |threads: u32| format!("4 (x) Z 7 8 9 0 0 0 0 0 0 0 0 0 0 0 0 0 {threads} 0 5 0");
+        assert!(Stat::parse(&line(1)).is_some_and(|stat| stat.is_dead()));
+        assert!(Stat::parse(&line(0)).is_some_and(|stat| stat.is_dead()));
+        assert!(Stat::parse(&line(2)).is_some_and(|stat| !stat.is_dead() && stat.started == 5));
     }
 
     #[test]

@@ -7,10 +7,10 @@ use std::path::Path;
 use crate::channel::Channel;
 use crate::contract::{Action, Call, Context, Exit, Failure, Outcome, Parameters};
 use crate::metadata::MetaData;
-use crate::{drbd, filesystem, process, syscall, vip};
+use crate::{drbd, filesystem, mysql, process, syscall, vip};
 
 /// The names of the built-in agents.
-pub const BUILTIN: &[&str] = &["drbd", "filesystem", "process", "vip"];
+pub const BUILTIN: &[&str] = &["drbd", "filesystem", "mysql", "process", "vip"];
 
 /// Is there a built-in agent of this name?
 pub fn is_builtin(name: &str) -> bool {
@@ -22,6 +22,7 @@ pub fn meta_data(name: &str) -> Option<MetaData> {
     match name {
         "drbd" => Some(drbd::meta_data()),
         "filesystem" => Some(filesystem::meta_data()),
+        "mysql" => Some(mysql::meta_data()),
         "process" => Some(process::meta_data()),
         "vip" => Some(vip::meta_data()),
         _ => None,
@@ -32,6 +33,7 @@ fn run(name: &str, call: &Call) -> Outcome {
     match name {
         "drbd" => drbd::run(call),
         "filesystem" => filesystem::run(call),
+        "mysql" => mysql::run(call),
         "process" => process::run(call),
         "vip" => vip::run(call),
         _ => Err(Failure::new(Exit::Arguments, format!("there is no agent `{name}`"))),

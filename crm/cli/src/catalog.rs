@@ -1,10 +1,12 @@
 //! The agents on this machine: our own, those that somebody put beside them, and the OCF agents that
 //! Debian packages bring.
 
+use crm_agents::metadata::Parameter;
 use crm_agents::ocf::{OCF_ROOT, agent_path, parse_meta_data};
 use crm_agents::{BUILTIN, MetaData, meta_data};
 use crm_config::{AgentCatalog, AgentFacts};
 use crm_core::model::{AgentClass, AgentRef};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -38,6 +40,22 @@ impl AgentCatalog for Installed {
             AgentClass::Ocf { .. } => Path::new(&ocf_root()).join("resource.d").is_dir(),
             _ => false,
         }
+    }
+
+    fn misfits(
+        &self,
+        agent: &AgentRef,
+        params: &BTreeMap<String, String>,
+    ) -> Vec<(String, String)> {
+        // What a foreign agent says of its types is often wrong.
+        let own = match agent.class {
+            AgentClass::Own => meta_data(&agent.name),
+            _ => None,
+        };
+        let fits = |parameter: &Parameter| {
+            Some((parameter.name.clone(), parameter.misfit(params.get(&parameter.name)?)?))
+        };
+        own.map(|own| own.parameters.iter().filter_map(fits).collect()).unwrap_or_default()
     }
 }
 
@@ -157,4 +175,19 @@ fn ask_meta_data(path: &Path) -> Option<String> {
         std::thread::sleep(Duration::from_millis(5));
     }
     reader.join().ok()?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_an_agent_of_ours_would_refuse_are_found() {
+        let params = [("datadir", "/data/db"), ("port", "many"), ("mount", "data")];
+        let params = params.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let mysql = parse_name("mysql").expect("a name");
+        let found = Installed.misfits(&mysql, &params);
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["mount", "port"], "{found:?}");
+    }
 }

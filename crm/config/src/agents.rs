@@ -5,6 +5,7 @@
 
 use crm_core::model::{AgentClass, AgentRef, Timeouts};
 use crm_core::time::Span;
+use std::collections::BTreeMap;
 
 /// One of our own agents, as `cluster.yaml` sees it.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +66,7 @@ pub const OWN_AGENTS: &[OwnAgent] = &[
         name: "mysql",
         primary: Some("datadir"),
         required: &["datadir"],
-        exclusive: &["datadir"],
+        exclusive: &["datadir", "socket", "pid_file"],
         ..PLAIN
     },
     OwnAgent {
@@ -138,6 +139,10 @@ pub trait AgentCatalog {
     fn facts(&self, agent: &AgentRef) -> Option<AgentFacts>;
     /// Whether this machine can tell at all: a workstation without agents cannot.
     fn knows_class(&self, class: &AgentClass) -> bool;
+    /// Parameters whose values do not fit, each with what would.
+    fn misfits(&self, _: &AgentRef, _: &BTreeMap<String, String>) -> Vec<(String, String)> {
+        Vec::new()
+    }
 }
 
 /// The catalog of a machine that can tell nothing.

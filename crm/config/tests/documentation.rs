@@ -1,7 +1,9 @@
 //! The example, the reference and the table of our own agents say what the code does.
 
-use crm_config::{KEYS, NoCatalog, Severity, check, own_agent};
+use crm_config::{AgentCatalog, AgentFacts, KEYS, NoCatalog, Severity, check, own_agent};
+use crm_core::model::{AgentClass, AgentRef};
 use crm_core::time::Span;
+use std::collections::BTreeMap;
 use std::fs;
 
 fn root_file(name: &str) -> String {
@@ -88,6 +90,59 @@ fn the_table_of_our_own_agents_says_what_they_say() {
             assert!(!reserved.contains(&parameter.name.as_str()), "{name}: {}", parameter.name);
         }
     }
+}
+
+/// What the agents built in say of themselves, and nothing about others.
+struct BuiltIn;
+
+impl AgentCatalog for BuiltIn {
+    fn facts(&self, agent: &AgentRef) -> Option<AgentFacts> {
+        let meta = crm_agents::meta_data(&agent.name)?;
+        let names = |parameters: Vec<&crm_agents::metadata::Parameter>| {
+            parameters.iter().map(|parameter| parameter.name.clone()).collect::<Vec<String>>()
+        };
+        Some(AgentFacts {
+            parameters: Some(names(meta.parameters.iter().collect())),
+            required: names(
+                meta.parameters.iter().filter(|parameter| parameter.required).collect(),
+            ),
+        })
+    }
+    fn knows_class(&self, class: &AgentClass) -> bool {
+        *class == AgentClass::Own
+    }
+    fn misfits(
+        &self,
+        agent: &AgentRef,
+        params: &BTreeMap<String, String>,
+    ) -> Vec<(String, String)> {
+        let problems = crm_agents::meta_data(&agent.name).map(|meta| meta.check(params));
+        let text = |problem: crm_agents::metadata::Problem| ("?".to_owned(), problem.to_string());
+        problems.unwrap_or_default().into_iter().map(text).collect()
+    }
+}
+
+#[test]
+fn every_layout_is_accepted_without_a_word() {
+    let directory = format!("{}/../../docs/layouts", env!("CARGO_MANIFEST_DIR"));
+    let mut count = 0;
+    for entry in fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "yaml") {
+            continue;
+        }
+        let name = path.display().to_string();
+        let checked = check(&name, &fs::read_to_string(&path).unwrap(), &BuiltIn);
+        assert!(checked.diagnostics.is_empty(), "{name}: {:?}", checked.diagnostics);
+        for group in &checked.cluster.unwrap().groups {
+            assert!(!group.resources.is_empty(), "{name}: {}", group.id);
+        }
+        let page = root_file("docs/agents.md") + &root_file("docs/drbd.md");
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(page.contains(&format!("layouts/{file}")), "{file} is named nowhere");
+        count += 1;
+    }
+    assert!(count >= 1, "no layouts in {directory}");
 }
 
 #[test]

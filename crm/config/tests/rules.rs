@@ -89,7 +89,7 @@ fn hb17_one_instance_in_two_groups_is_refused() {
         ("lsb:oractl: {args: [start, T1]}", true),
         ("systemd:mysqld", true),
         ("drbd: r0", true),
-        ("mysql: /data/mysql", true),
+        ("mysql: {datadir: /data/mysql, config: /data/my.cnf}", true),
         ("vip: 10.0.0.77/24", true),
         ("ocf:heartbeat:Filesystem: {device: /dev/sdb}", true),
         ("process: {command: /usr/bin/worker}", false),
@@ -105,6 +105,33 @@ fn hb17_one_instance_in_two_groups_is_refused() {
          h: {{resources: [heartbeat:oractl: {{args: [T2]}}, filesystem: {{device: tmpfs, at: /b}}]}}\n"
     );
     assert_eq!(errors(&apart), [""; 0]);
+}
+
+#[test]
+fn hb17_two_servers_on_one_port_are_found_where_their_groups_may_meet() {
+    let of = |g: &str, h: &str, more: &str| {
+        errors(&format!(
+            "{NODES}fencing: none\ngroups:\n  g: {{resources: [mysql: {{datadir: /a/db{g}}}]{more}}}\n  \
+             h: {{prefer: [b], only_preferred: true, resources: [mysql: {{datadir: /b/db{h}}}]}}\n"
+        ))
+    };
+    let both = "group `g` and group `h` both open port ";
+    assert_eq!(of("", "", ""), [format!("{both}3306")]);
+    assert_eq!(of("", ", port: 3306", ""), [format!("{both}3306")]);
+    assert_eq!(of(", port: 3307", ", port: 3307", ""), [format!("{both}3307")]);
+    let wide = ", bind_address: 0.0.0.0";
+    assert_eq!(of(", bind_address: 10.0.0.5", wide, ""), [format!("{both}3306")]);
+    let elsewhere = ", prefer: [a], only_preferred: true";
+    for (g, h, more) in [
+        (", port: 3307", "", ""),
+        (", config: /a/my.cnf", "", ""),
+        (", bind_address: 10.0.0.5", ", bind_address: 10.0.0.6", ""),
+        ("", "", elsewhere),
+    ] {
+        assert_eq!(of(g, h, more), [""; 0], "{g} {h} {more}");
+    }
+    let socket = ", socket: /run/s, port: 1";
+    assert_eq!(of(socket, ", socket: /run/s", "").len(), 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! unmounts and flushes. Whatever may block in the kernel runs in a child with a deadline.
 
 mod check;
+mod holds;
 mod mount;
 mod mountinfo;
 mod options;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use crate::child;
 use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
 use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
+pub(crate) use holds::mounted_on;
 use mountinfo::{Mount, Table};
 use options::Options;
 use source::Source;

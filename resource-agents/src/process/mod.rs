@@ -4,15 +4,7 @@
 //! What was started is remembered by pid and start time, so a number that the kernel gave to
 //! somebody else is never taken for it.
 
-mod environment;
-mod members;
-mod output;
 mod ready;
-mod record;
-mod start;
-mod stop;
-mod user;
-mod words;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,7 +16,8 @@ use crate::child;
 use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
 use crate::filesystem::signal_called;
 use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
-use record::Record;
+use crate::running::record::Record;
+use crate::running::{Program, environment, members, output, start, stop, user, words};
 
 pub(crate) fn meta_data() -> MetaData {
     MetaData {
@@ -107,28 +100,17 @@ pub(crate) fn meta_data() -> MetaData {
     }
 }
 
-/// The resource as configured.
-#[derive(Debug)]
-struct Wanted {
-    /// Program and arguments; never empty.
-    command: Vec<String>,
-    user: Option<user::User>,
-    directory: PathBuf,
-    environment: Vec<(String, String)>,
-    stop_signal: Signal,
-    pid_file: Option<PathBuf>,
-    ready: ready::Ready,
-    log_file: Option<PathBuf>,
-}
-
 pub(crate) fn run(call: &Call) -> Outcome {
     match call.action {
         Action::MetaData => Ok(()),
         Action::Validate => {
-            let wanted = wanted(&call.parameters)?;
-            wanted.find_program().map(|_| ())
+            let (program, _) = wanted(&call.parameters)?;
+            program.find().map(|_| ())
         }
-        Action::Start => start::start(call, &wanted(&call.parameters)?),
+        Action::Start => {
+            let (program, ready) = wanted(&call.parameters)?;
+            start::start(call, &program, &ready)
+        }
         // Neither needs the user or the environment file, which may lie on a filesystem that is
         // already gone.
         Action::Stop => {
@@ -139,22 +121,22 @@ pub(crate) fn run(call: &Call) -> Outcome {
     }
 }
 
-fn wanted(parameters: &Parameters) -> Result<Wanted, Failure> {
+fn wanted(parameters: &Parameters) -> Result<(Program, ready::Ready), Failure> {
     let (stop_signal, _) = stop_terms(parameters)?;
     check(parameters)?;
     let shell = parameters.boolean("shell");
     let mut environment = environment::from_file(parameters.text("environment_file"))?;
     environment.extend(environment::from_words(parameters.text("environment"))?);
-    Ok(Wanted {
+    let program = Program {
         command: command(parameters.required("command")?, shell, "command")?,
         user: parameters.text("user").map(user::User::find).transpose()?,
         directory: PathBuf::from(parameters.text("directory").unwrap_or("/")),
         environment,
         stop_signal,
         pid_file: parameters.text("pid_file").map(PathBuf::from),
-        ready: ready::Ready::new(parameters)?,
         log_file: parameters.text("log_file").map(PathBuf::from),
-    })
+    };
+    Ok((program, ready::Ready::new(parameters)?))
 }
 
 fn stop_terms(parameters: &Parameters) -> Result<(Signal, Duration), Failure> {
@@ -214,17 +196,4 @@ fn plain(words: &[String]) -> Command {
     let mut command = Command::new(words.first().map_or("", String::as_str));
     command.args(words.get(1..).unwrap_or_default());
     command
-}
-
-impl Wanted {
-    fn find_program(&self) -> Result<PathBuf, Failure> {
-        let name = self.command.first().map_or("", String::as_str);
-        let path = match name.contains('/') {
-            true => Some(self.directory.join(name)).filter(|path| child::is_executable(path)),
-            false => child::find_tool(name),
-        };
-        path.ok_or_else(|| {
-            Failure::installed(format!("expected the program {name}, found nothing executable"))
-        })
-    }
 }

@@ -1,11 +1,12 @@
 //! When the command counts as started.
 
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use crate::child;
 use crate::contract::{Failure, Parameters};
 use crate::deadline::Deadline;
+use crate::running::Readiness;
+use crate::tcp;
 
 /// The signs of readiness; all that are given must show.
 #[derive(Debug)]
@@ -38,15 +39,16 @@ impl Ready {
             settle: parameters.duration("settle"),
         })
     }
+}
 
-    pub(super) fn has_signs(&self) -> bool {
-        self.command.is_some() || self.tcp.is_some()
+impl Readiness for Ready {
+    fn settle(&self) -> Option<Duration> {
+        (self.command.is_none() && self.tcp.is_none()).then_some(self.settle)
     }
 
-    /// Looks once; the error says what is missing yet.
-    pub(super) fn look(&self, deadline: Deadline) -> Result<(), String> {
+    fn look(&self, _: i32, deadline: Deadline) -> Result<(), String> {
         if let Some(address) = &self.tcp {
-            connect(address, deadline)?;
+            tcp::connect(address, deadline)?;
         }
         if let Some(words) = &self.command {
             let finished = child::run(&mut super::plain(words), deadline)
@@ -58,26 +60,3 @@ impl Ready {
         Ok(())
     }
 }
-
-fn connect(text: &str, deadline: Deadline) -> Result<(), String> {
-    let explain = |error: std::io::Error| format!("nothing accepts at {text}: {error}");
-    let addresses: Vec<SocketAddr> = text.to_socket_addrs().map_err(explain)?.collect();
-    let mut last = format!("nothing is known of {text}");
-    for address in addresses {
-        let limit = deadline.remaining().clamp(SHORTEST, LONGEST);
-        match TcpStream::connect_timeout(&address, limit) {
-            Ok(stream) if is_own_echo(&stream) => last = format!("nothing accepts at {text} yet"),
-            Ok(_) => return Ok(()),
-            Err(error) => last = explain(error),
-        }
-    }
-    Err(last)
-}
-
-/// A connect to a free port of this machine can meet itself (simultaneous open).
-fn is_own_echo(stream: &TcpStream) -> bool {
-    matches!((stream.local_addr(), stream.peer_addr()), (Ok(here), Ok(there)) if here == there)
-}
-
-const SHORTEST: Duration = Duration::from_millis(1);
-const LONGEST: Duration = Duration::from_secs(1);

@@ -8,6 +8,7 @@ use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const INSIDE: &str = "CRM_TEST_INSIDE";
@@ -36,7 +37,7 @@ pub fn isolated(test: &str, body: impl FnOnce(&Path)) {
             "--",
         ])
         .arg(std::env::current_exe().expect("own path"))
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .args(["--exact", test, "--include-ignored", "--nocapture", "--test-threads=1"])
         .env(INSIDE, test)
         .env(DIRECTORY, &directory.0)
         .output()
@@ -64,7 +65,11 @@ struct Directory(PathBuf);
 
 impl Directory {
     fn new(test: &str) -> Directory {
-        let path = std::env::temp_dir().join(format!("crm-{test}-{}", std::process::id()));
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        // Short, for the paths of sockets may have 107 bytes.
+        let name = format!("crm-{:.24}-{}-{number}", test.replace("::", "-"), std::process::id());
+        let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).expect("temporary directory");
         Directory(path)
     }
@@ -129,6 +134,7 @@ impl Answer {
 /// A resource of one of our agents, with its parameters.
 pub struct Resource {
     agent: &'static str,
+    name: &'static str,
     parameters: BTreeMap<String, String>,
     state: PathBuf,
     timeout: Duration,
@@ -140,6 +146,7 @@ impl Resource {
     pub fn new(agent: &'static str, directory: &Path, parameters: &[(&str, &str)]) -> Resource {
         Resource {
             agent,
+            name: agent,
             parameters: parameters
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -149,6 +156,12 @@ impl Resource {
             within: PathBuf::from("/"),
             search_path: None,
         }
+    }
+
+    /// Its name in the group; else the agent's.
+    pub fn named(mut self, name: &'static str) -> Resource {
+        self.name = name;
+        self
     }
 
     /// The directories in which the agent looks for programs.
@@ -173,20 +186,19 @@ impl Resource {
         self
     }
 
-    /// Runs one action with descriptor 3 open.
-    pub fn run(&self, action: &str) -> Answer {
-        let (mut reader, writer) = std::io::pipe().expect("pipe");
-        let mut command = Command::new("/bin/bash");
-        // The shell, which must know numbers above 9, moves the pipe to descriptor 3; 9 is one that somebody forgot to close.
-        let number = std::os::fd::AsRawFd::as_raw_fd(&writer);
+    /// Begins one action and does not wait for it; nobody hears its lines.
+    pub fn begin(&self, action: &str) -> std::process::Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crm-agent"));
+        command.args([self.agent, action]);
+        self.surround(&mut command);
+        command.spawn().expect("runs")
+    }
+
+    fn surround(&self, command: &mut Command) {
         command
-            .arg0("bash")
-            .args(["-c", &format!("exec 3>&{number} {number}>&- 9</dev/zero; exec \"$0\" \"$@\"")])
-            .arg(env!("CARGO_BIN_EXE_crm-agent"))
-            .args([self.agent, action])
             .current_dir(&self.within)
             .env("CRM_GROUP", "group")
-            .env("CRM_RESOURCE", self.agent)
+            .env("CRM_RESOURCE", self.name)
             .env("CRM_NODE", "here")
             .env("CRM_STATE_DIR", &self.state)
             .env("CRM_TIMEOUT_MS", self.timeout.as_millis().to_string())
@@ -197,6 +209,20 @@ impl Resource {
         if let Some(path) = &self.search_path {
             command.env("PATH", path);
         }
+    }
+
+    /// Runs one action with descriptor 3 open.
+    pub fn run(&self, action: &str) -> Answer {
+        let (mut reader, writer) = std::io::pipe().expect("pipe");
+        let mut command = Command::new("/bin/bash");
+        // The shell, which must know numbers above 9, moves the pipe to descriptor 3; 9 is one that somebody forgot to close.
+        let number = std::os::fd::AsRawFd::as_raw_fd(&writer);
+        command
+            .arg0("bash")
+            .args(["-c", &format!("exec 3>&{number} {number}>&- 9</dev/zero; exec \"$0\" \"$@\"")])
+            .arg(env!("CARGO_BIN_EXE_crm-agent"))
+            .args([self.agent, action]);
+        self.surround(&mut command);
         nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))
             .expect("inherit");
         let began = Instant::now();

@@ -1,4 +1,4 @@
-//! A real database on a real filesystem, and a client that only knows its address.
+//! A real database on a real filesystem, by the agent `mysql`, and a client that only knows its address.
 
 use super::support::{THREE, TWO, WEB, bring_back, pids, say, wait_whole, with_device};
 use crm_tests::namespaces::{Disk, Keeper, Laboratory, Options};
@@ -14,6 +14,10 @@ const ACCOUNTS: &str = "CREATE DATABASE IF NOT EXISTS shop;\n\
 
 const AT: &str = "/run/lock/data";
 
+/// Its own option file, on the volume.
+const OPTIONS: &str = "[mysqld]\\ntmpdir=/run/lock/data/tmp\\ninit-file=/run/lock/data/accounts.sql\\n\
+    innodb-buffer-pool-size=32M\\ninnodb-log-file-size=16M\\nskip-name-resolve\\n";
+
 /// Puts an empty database on the disk, as an administrator would before the cluster manages it.
 fn install(disk: &Disk) {
     let admin = Keeper::start("admin").expect("a place to mount the disk");
@@ -22,7 +26,7 @@ fn install(disk: &Disk) {
         "set -e; mkdir -p {AT}; mount {} {AT}; mkdir {AT}/tmp; export TMPDIR={AT}/tmp; \
          mariadb-install-db --no-defaults --user=root --datadir={AT}/db --skip-test-db \
          --auth-root-authentication-method=normal >&2; \
-         cat >{AT}/accounts.sql; umount {AT}",
+         cat >{AT}/accounts.sql; printf '{OPTIONS}' >{AT}/my.cnf; umount {AT}",
         disk.device.display()
     );
     let mut child = admin
@@ -42,15 +46,10 @@ fn install(disk: &Disk) {
 
 fn group(disk: &Disk, prefer: &str) -> String {
     let device = disk.device.display();
-    let server = format!(
-        "mariadbd --no-defaults --user=root --datadir={AT}/db --tmpdir={AT}/tmp --socket={AT}/sock \
-         --port=3306 --pid-file={AT}/pid --init-file={AT}/accounts.sql --innodb-buffer-pool-size=32M \
-         --innodb-log-file-size=16M --skip-name-resolve"
-    );
     format!(
         "  database:\n    prefer: [{prefer}]\n    resources:\n\
          \x20     - filesystem: {{device: {device}, at: {AT}, type: ext4}}\n\
-         \x20     - process: {{command: \"{server}\", ready_tcp: \"127.0.0.1:3306\"}}\n\
+         \x20     - mysql: {{datadir: {AT}/db, mount: {AT}, port: 3306, user: root, config: {AT}/my.cnf}}\n\
          \x20     - vip: {WEB}/24\n"
     )
 }

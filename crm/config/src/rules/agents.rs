@@ -38,6 +38,15 @@ impl Rulebook<'_> {
             self.absent(agent, agent_path);
             return;
         };
+        for (name, expected) in catalog.misfits(agent, params) {
+            let found = params.get(&name).map(|value| shorten(value)).unwrap_or_default();
+            self.findings
+                .error(
+                    self.places.find(&format!("{path}/{name}")),
+                    format!("`{name}` of `{agent}` must be {expected}"),
+                )
+                .label(format!("found `{found}`"));
+        }
         if let Some(known) = &facts.parameters {
             for name in params.keys().filter(|name| !known.contains(name)) {
                 let message = format!("`{agent}` has no parameter `{}`", shorten(name));

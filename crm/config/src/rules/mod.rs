@@ -5,6 +5,7 @@ mod clash;
 mod here;
 mod nodes;
 mod order;
+mod ports;
 mod protection;
 mod references;
 mod timing;
@@ -38,6 +39,7 @@ pub(crate) fn judge(
     rules.references();
     rules.order();
     rules.clashes();
+    rules.ports();
     rules.agents(agents);
     // What it promises makes sense only for a configuration that stands.
     if !rules.findings.has_errors() {

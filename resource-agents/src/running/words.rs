@@ -2,7 +2,7 @@
 
 /// Words parted by white space; `'...'` is literal, in `"..."` a backslash saves `"`, `\`, `$`
 /// and `` ` ``, elsewhere it saves anything. Nothing is expanded.
-pub(super) fn split(text: &str) -> Result<Vec<String>, String> {
+pub(crate) fn split(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut symbols = text.chars();

@@ -6,22 +6,22 @@ use crate::state;
 
 /// The process that counts, and the session in which it was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) pid: i32,
+pub(crate) struct Record {
+    pub(crate) pid: i32,
     /// Clock ticks since boot: with the pid it names a process for ever.
-    pub(super) started: u64,
+    pub(crate) started: u64,
     /// The session of the command; the pid of what was started first.
-    pub(super) session: i32,
-    pub(super) session_started: u64,
+    pub(crate) session: i32,
+    pub(crate) session_started: u64,
     /// The mark in the environment of everything that the command starts.
-    pub(super) mark: String,
-    pub(super) boot: String,
+    pub(crate) mark: String,
+    pub(crate) boot: String,
 }
 
 impl Record {
     /// # Errors
     /// The file cannot be read, or is not ours; it is never guessed at.
-    pub(super) fn load(context: &Context) -> Result<Option<Record>, Failure> {
+    pub(crate) fn load(context: &Context) -> Result<Option<Record>, Failure> {
         let path = state::path(context, ENDING).map_err(|error| {
             Failure::system(
                 format!("cannot create the state directory {}", context.state_dir.display()),
@@ -41,7 +41,7 @@ impl Record {
         Ok(Some(record).filter(|record| record.boot == procfs::boot_id()))
     }
 
-    pub(super) fn store(&self, context: &Context) -> Result<(), Failure> {
+    pub(crate) fn store(&self, context: &Context) -> Result<(), Failure> {
         let stored =
             state::path(context, ENDING).and_then(|path| state::store(&path, &self.text()));
         stored.map_err(|error| {
@@ -52,7 +52,7 @@ impl Record {
         })
     }
 
-    pub(super) fn remove(context: &Context) -> Result<(), Failure> {
+    pub(crate) fn remove(context: &Context) -> Result<(), Failure> {
         let removed = state::path(context, ENDING).and_then(|path| state::remove(&path));
         removed.map_err(|error| {
             Failure::system(
@@ -62,7 +62,7 @@ impl Record {
         })
     }
 
-    pub(super) fn main_is_alive(&self) -> bool {
+    pub(crate) fn main_is_alive(&self) -> bool {
         is_alive(self.pid, self.started)
     }
 
@@ -95,7 +95,7 @@ impl Record {
 }
 
 /// Does exactly this process still run?
-pub(super) fn is_alive(pid: i32, started: u64) -> bool {
+pub(crate) fn is_alive(pid: i32, started: u64) -> bool {
     Stat::of(pid).is_some_and(|stat| stat.started == started && !stat.is_dead())
 }
 

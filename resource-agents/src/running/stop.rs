@@ -12,7 +12,7 @@ use crate::contract::{Call, Failure, Outcome};
 use crate::deadline::{Deadline, Pause};
 use crate::procfs;
 
-pub(super) fn stop(call: &Call, asking: Signal, patience: Duration) -> Outcome {
+pub(crate) fn stop(call: &Call, asking: Signal, patience: Duration) -> Outcome {
     let Some(record) = Record::load(&call.context)? else {
         call.channel.progress("it has not been started here");
         return Record::remove(&call.context);
@@ -39,7 +39,7 @@ pub(super) fn stop(call: &Call, asking: Signal, patience: Duration) -> Outcome {
     Record::remove(&call.context)
 }
 
-pub(super) fn signal(pids: &[i32], signal: Signal) {
+pub(crate) fn signal(pids: &[i32], signal: Signal) {
     for pid in pids {
         // It may have gone meanwhile.
         let _ = kill(Pid::from_raw(*pid), signal);
@@ -47,7 +47,7 @@ pub(super) fn signal(pids: &[i32], signal: Signal) {
 }
 
 /// Kills again and again, since a dying family may still fork; true once nothing lives.
-pub(super) fn kill_all(record: &Record, deadline: Deadline, collect: &mut dyn FnMut()) -> bool {
+pub(crate) fn kill_all(record: &Record, deadline: Deadline, collect: &mut dyn FnMut()) -> bool {
     let mut pause = Pause::new();
     loop {
         let left = members::find(record);
@@ -63,7 +63,7 @@ pub(super) fn kill_all(record: &Record, deadline: Deadline, collect: &mut dyn Fn
 }
 
 /// Waits until no member lives. The main process is looked at often, all others once it is gone.
-pub(super) fn wait_until_gone(
+pub(crate) fn wait_until_gone(
     record: &Record,
     deadline: Deadline,
     collect: &mut dyn FnMut(),
@@ -80,6 +80,6 @@ pub(super) fn wait_until_gone(
     }
 }
 
-pub(super) const AFTER_FAILED_START: Duration = Duration::from_millis(500);
+pub(crate) const AFTER_FAILED_START: Duration = Duration::from_millis(500);
 /// Of the time that is left; the rest is for killing.
 const SHARE_OF_ASKING: f64 = 0.8;

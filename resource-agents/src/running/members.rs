@@ -7,10 +7,10 @@ use super::record::{Record, is_alive};
 use crate::procfs::{self, Stat};
 
 /// The name of the variable that marks what the command has started.
-pub(super) const MARK: &str = "CRM_PROCESS";
+pub(crate) const MARK: &str = "CRM_PROCESS";
 
 /// All living members, without the agent itself.
-pub(super) fn find(record: &Record) -> Vec<i32> {
+pub(crate) fn find(record: &Record) -> Vec<i32> {
     let own = std::process::id();
     let entry = format!("{MARK}={}", record.mark);
     // The kernel gives a session's number to nobody else while a member lives. Only if its

@@ -8,17 +8,18 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use nix::sys::signal::Signal;
 
 use super::record::Record;
-use super::{Wanted, environment, members, output, stop};
+use super::{Program, Readiness, environment, members, output, stop};
 use crate::contract::{Call, Failure, Outcome, Watch};
 use crate::deadline::{Deadline, Pause};
 use crate::procfs::{self, Stat};
 use crate::syscall;
 
-pub(super) fn start(call: &Call, wanted: &Wanted) -> Outcome {
+/// Starts it unless it runs already, and returns when it is ready. A failed start leaves nothing behind.
+pub(crate) fn start(call: &Call, wanted: &Program, ready: &dyn Readiness) -> Outcome {
     if let Some(record) = Record::load(&call.context)? {
         if record.main_is_alive() {
             call.channel.progress(format!("it runs already, as process {}", record.pid));
-            return wait_and_watch(call, wanted, &record);
+            return wait_and_watch(call, ready, &record);
         }
         let left = members::find(&record);
         if !left.is_empty() {
@@ -28,7 +29,7 @@ pub(super) fn start(call: &Call, wanted: &Wanted) -> Outcome {
             )));
         }
     }
-    let program = wanted.find_program()?;
+    let program = wanted.find()?;
     if let Some(path) = &wanted.pid_file {
         // The number of an earlier run must not be taken for the new one.
         let _ = fs::remove_file(path);
@@ -41,7 +42,7 @@ pub(super) fn start(call: &Call, wanted: &Wanted) -> Outcome {
     let mut child = spawn(call, wanted, &program, &log, &mark)?;
     let record = record(&child, mark)?;
     record.store(&call.context)?;
-    match await_ready(call, wanted, &mut child, &record) {
+    match await_ready(call, wanted, ready, &mut child, &record) {
         Ok(record) => {
             record.store(&call.context)?;
             call.channel.watch(Watch::Process(record.pid));
@@ -58,9 +59,9 @@ pub(super) fn start(call: &Call, wanted: &Wanted) -> Outcome {
 }
 
 /// A start of what runs also waits until it is ready.
-fn wait_and_watch(call: &Call, wanted: &Wanted, record: &Record) -> Outcome {
+fn wait_and_watch(call: &Call, ready: &dyn Readiness, record: &Record) -> Outcome {
     let mut pause = Pause::new();
-    while let Err(missing) = wanted.ready.look(call.context.deadline) {
+    while let Err(missing) = ready.look(record.pid, call.context.deadline) {
         if !record.main_is_alive() {
             return Err(Failure::generic("it ended before it was ready"));
         }
@@ -82,7 +83,7 @@ fn mark(call: &Call) -> String {
 
 fn spawn(
     call: &Call,
-    wanted: &Wanted,
+    wanted: &Program,
     program: &Path,
     log: &File,
     mark: &str,
@@ -142,13 +143,15 @@ fn record(child: &Child, mark: String) -> Result<Record, Failure> {
 /// Waits for readiness, or for the end of the process, whichever comes first.
 fn await_ready(
     call: &Call,
-    wanted: &Wanted,
+    wanted: &Program,
+    ready: &dyn Readiness,
     child: &mut Child,
     first: &Record,
 ) -> Result<Record, Failure> {
     let deadline = call.context.deadline;
-    let settled = deadline.at_most(wanted.ready.settle);
-    let signs = wanted.ready.has_signs() || wanted.pid_file.is_some();
+    // A pid file is a sign too.
+    let settle = ready.settle().filter(|_| wanted.pid_file.is_none());
+    let settled = settle.map(|settle| deadline.at_most(settle));
     let mut pause = Pause::new();
     loop {
         let ended = child
@@ -159,7 +162,7 @@ fn await_ready(
         {
             return Err(Failure::generic(format!("it ended at once: {}", describe(status))));
         }
-        if !signs {
+        if let Some(settled) = settled {
             if settled.passed() {
                 return Ok(first.clone());
             }
@@ -168,7 +171,7 @@ fn await_ready(
         }
         let missing = match main_process(wanted, first) {
             Err(missing) => missing,
-            Ok(record) => match wanted.ready.look(deadline) {
+            Ok(record) => match ready.look(record.pid, deadline) {
                 // What answered was another one if ours has ended meanwhile.
                 Ok(()) if record.main_is_alive() => return Ok(record),
                 Ok(()) => "it has ended".to_owned(),
@@ -182,7 +185,7 @@ fn await_ready(
 }
 
 /// The process that counts: what was started, or what the pid file names.
-fn main_process(wanted: &Wanted, first: &Record) -> Result<Record, String> {
+fn main_process(wanted: &Program, first: &Record) -> Result<Record, String> {
     let Some(path) = &wanted.pid_file else { return Ok(first.clone()) };
     let pid = read_pid(path)?;
     let stat = Stat::of(pid)

@@ -10,16 +10,16 @@ use crate::syscall::Credentials;
 
 /// A user of this machine, looked up.
 #[derive(Debug)]
-pub(super) struct User {
-    pub(super) name: String,
-    pub(super) home: PathBuf,
-    pub(super) shell: PathBuf,
-    pub(super) credentials: Credentials,
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) home: PathBuf,
+    pub(crate) shell: PathBuf,
+    pub(crate) credentials: Credentials,
 }
 
 impl User {
     /// Looks up `USER` or `USER:GROUP`.
-    pub(super) fn find(text: &str) -> Result<User, Failure> {
+    pub(crate) fn find(text: &str) -> Result<User, Failure> {
         let (name, group) = match text.split_once(':') {
             Some((name, group)) => (name, Some(group)),
             None => (text, None),

@@ -12,7 +12,7 @@ use crate::state;
 /// Opens the place for the output, and tells how long it was before.
 ///
 /// Always for appending: the file may be cut short or rotated by copy while it is written.
-pub(super) fn open(context: &Context, log_file: Option<&Path>) -> io::Result<File> {
+pub(crate) fn open(context: &Context, log_file: Option<&Path>) -> io::Result<File> {
     let mut options = File::options();
     options.create(true).append(true).read(true).mode(0o640);
     match log_file {
@@ -26,7 +26,7 @@ pub(super) fn open(context: &Context, log_file: Option<&Path>) -> io::Result<Fil
 }
 
 /// What was written since `from`, the last part of it.
-pub(super) fn since(file: &mut File, from: u64) -> String {
+pub(crate) fn since(file: &mut File, from: u64) -> String {
     let grown = file.metadata().map(|meta| meta.len()).unwrap_or(0).saturating_sub(from);
     if grown == 0 {
         return String::new();
@@ -45,7 +45,7 @@ pub(super) fn since(file: &mut File, from: u64) -> String {
 
 /// Our own file lies in memory: it must not grow with a talkative service. The end is kept
 /// beside it.
-pub(super) fn keep_short(context: &Context) {
+pub(crate) fn keep_short(context: &Context) {
     let Ok(path) = own_file(context) else { return };
     let Ok(meta) = fs::metadata(&path) else { return };
     if meta.len() < LONGEST {
@@ -59,7 +59,7 @@ pub(super) fn keep_short(context: &Context) {
 }
 
 /// Forgets our own files.
-pub(super) fn remove(context: &Context) {
+pub(crate) fn remove(context: &Context) {
     if let Ok(path) = own_file(context) {
         let _ = state::remove(&path.with_extension("older"));
         let _ = state::remove(&path);

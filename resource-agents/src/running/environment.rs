@@ -7,7 +7,7 @@ use super::words;
 use crate::contract::Failure;
 
 /// `NAME=VALUE` words, quoted as in a shell.
-pub(super) fn from_words(text: Option<&str>) -> Result<Vec<(String, String)>, Failure> {
+pub(crate) fn from_words(text: Option<&str>) -> Result<Vec<(String, String)>, Failure> {
     let words = words::split(text.unwrap_or_default())
         .map_err(|error| Failure::configured(format!("`environment`: {error}")))?;
     words
@@ -22,7 +22,7 @@ pub(super) fn from_words(text: Option<&str>) -> Result<Vec<(String, String)>, Fa
 
 /// `NAME=VALUE` lines; blank lines and those that begin with `#` or `;` are skipped, `export`
 /// is allowed. HB45: a file that is missing is a failure, unless its path begins with `-`.
-pub(super) fn from_file(path: Option<&str>) -> Result<Vec<(String, String)>, Failure> {
+pub(crate) fn from_file(path: Option<&str>) -> Result<Vec<(String, String)>, Failure> {
     let Some(path) = path else { return Ok(Vec::new()) };
     let (optional, path) = match path.strip_prefix('-') {
         Some(path) => (true, path),
@@ -67,7 +67,7 @@ fn assignment(word: &str) -> Option<(String, String)> {
 }
 
 /// Variables that belong to this call of the agent, or to the daemon, and not to the command.
-pub(super) fn is_ours(name: &str) -> bool {
+pub(crate) fn is_ours(name: &str) -> bool {
     name.starts_with("CRM_")
         || name.starts_with("OCF_")
         || matches!(
