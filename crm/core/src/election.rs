@@ -219,7 +219,7 @@ impl<R: Rules> Node<R> {
         self.highest_epoch = self.highest_epoch.max(epoch);
         if R::holds(Rule::ProofDiesWithEpoch) {
             for peer in self.peers.values_mut() {
-                peer.proof = None;
+                peer.past_proof = peer.proof.take().or(peer.past_proof.take());
             }
         }
         for peer in self.peers.values_mut() {

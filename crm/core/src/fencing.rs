@@ -234,18 +234,16 @@ impl<R: Rules> Node<R> {
         self.coordinator_dirty();
     }
 
-    /// A packet of the very run that was proved dead, sent after the proof: the proof was a lie.
+    /// A packet of the very run that was proved dead, sent after the proof: the proof was a lie. So it
+    /// is told after the epoch of the proof, too: who was cut off and comes back brings a higher one.
     pub(crate) fn doubt_proof(&mut self, from: &NodeId, incarnation: Incarnation, seen: u64) {
         let Some(peer) = self.peers.get_mut(from) else { return };
-        let lied = peer
-            .proof
-            .as_ref()
-            .is_some_and(|proof| proof.incarnation == Some(incarnation) && seen >= proof.mark);
-        if !lied {
-            return;
-        }
-        let by = peer.proof.take().map(|proof| proof.by);
-        let who = if by == Some(ProofBy::Operator) { "an operator" } else { "its fencing device" };
+        let mut refuted =
+            |proof: &mut Proof| proof.incarnation == Some(incarnation) && seen >= proof.mark;
+        let past = peer.past_proof.take_if(&mut refuted);
+        let Some(lie) = peer.proof.take_if(&mut refuted).or(past) else { return };
+        let by = lie.by;
+        let who = if by == ProofBy::Operator { "an operator" } else { "its fencing device" };
         self.event(
             Event::error(
                 "proof-refuted",

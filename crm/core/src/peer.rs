@@ -23,6 +23,8 @@ pub(crate) struct Peer<R: Rules> {
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) report: Option<Report>,
     pub(crate) proof: Option<Proof>,
+    /// The proof of an earlier epoch. It decides nothing; if it was a lie, that is still told.
+    pub(crate) past_proof: Option<Proof>,
     /// When that heartbeat came.
     pub(crate) heartbeat_at: Time,
     /// When the newest heartbeat came for which this node renewed its lease, in any
@@ -69,6 +71,7 @@ impl<R: Rules> Peer<R> {
             heartbeat: None,
             report: None,
             proof: None,
+            past_proof: None,
             heartbeat_at: now,
             renewed: None,
             authority_to: None,

@@ -152,6 +152,8 @@ pub(crate) struct Lab {
     ops: VecDeque<(Time, NodeId, Operation)>,
     fences: VecDeque<(Time, NodeId, NodeId, crm_core::id::FenceId)>,
     pub(crate) fence_takes: Span,
+    /// AS3 broken: the device says off, and the machine runs on.
+    pub(crate) fence_lies: bool,
     pub(crate) log: Vec<String>,
     pub(crate) replies: Vec<(NodeId, u64, crm_core::operator::Outcome)>,
     pub(crate) fenced: Vec<NodeId>,
@@ -195,6 +197,7 @@ impl Lab {
             ops: VecDeque::new(),
             fences: VecDeque::new(),
             fence_takes: Span::millis(30),
+            fence_lies: false,
             log: vec![],
             replies: vec![],
             fenced: vec![],
@@ -458,7 +461,9 @@ impl Lab {
         while self.fences.front().is_some_and(|f| f.0 <= now) {
             if let Some((_, by, target, request)) = self.fences.pop_front() {
                 self.fenced.push(target.clone());
-                self.crash(&target);
+                if !self.fence_lies {
+                    self.crash(&target);
+                }
                 self.handle(&by, Input::Fenced { request, result: FenceResult::Off });
             }
         }

@@ -1,4 +1,5 @@
-//! What agents are told of their group's data (I8): only what the committed record and a proof of death say.
+//! What is told of a proof of death: to agents, of their group's data (I8), only what it and the committed record say; to
+//! the operator, that it was a lie.
 
 use crate::cluster::Lab;
 use crm_core::Input;
@@ -92,4 +93,31 @@ fn i8_the_only_copy_that_is_not_recorded_as_stale_is_the_freshest() {
     lab.handle(&"a".into(), Input::Operator { request: RequestId(9), command });
     lab.run(Span::secs(25));
     assert!(!told(&lab, "a").freshest);
+}
+
+/// The coordinator that was cut off comes back with an epoch of its own, which ends the proof before the
+/// first packet that could refute it.
+#[test]
+fn as3_a_device_that_lied_is_told_whatever_the_returning_node_says_first() {
+    let when = |at| [0, 3, 30].map(|later| (at, later));
+    for (after, later) in (98..140).step_by(7).flat_map(when) {
+        let mut lab = Lab::new("device a b c | g@b");
+        lab.run(Span::secs(5));
+        assert!(lab.coordinators().contains("b") && lab.holders("g") == ["b"]);
+        lab.fence_lies = true;
+        lab.cut("b", "a");
+        lab.cut("b", "c");
+        while lab.fenced.is_empty() {
+            lab.run(Span::millis(20));
+        }
+        lab.run(Span::millis(after));
+        // Whoever asked the device hears of it a little later than the third.
+        let asked = lab.coordinators().into_iter().find(|name| name != "b").unwrap();
+        lab.cut.retain(|(from, to)| from.as_str() == asked || to.as_str() == asked);
+        lab.run(Span::millis(later));
+        lab.cut.clear();
+        lab.run(Span::secs(10));
+        let told = lab.log.iter().any(|line| line.contains("proof-refuted"));
+        assert!(told, "{after} and {later} ms after it lied\n{}", lab.log.join("\n"));
+    }
 }
