@@ -66,7 +66,8 @@ impl<R: Rules> Node<R> {
             .obeyed
             .as_ref()
             .and_then(|obeyed| obeyed.record.armed.get(&self.id))
-            .is_some_and(|armed| armed.run != self.incarnation);
+            .is_some_and(|armed| armed.run != self.incarnation)
+            && R::holds(Rule::StrikeBeforeLease);
         !other_run && self.lease_until.is_some_and(|until| until > self.now)
     }
 

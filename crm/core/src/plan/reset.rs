@@ -13,20 +13,33 @@ use crate::time::{Span, Time};
 
 /// Where fewer vote, the end of a lease proves nothing.
 const VOTERS_LEAST: usize = 3;
+/// A run of the daemon that lives this long is not one of a crash loop.
+const LASTS_AT_MOST: Span = Span::secs(1);
 
 impl<R: Rules> Node<R> {
-    /// The record keeps whose present run stops without a lease or is reset. Of a run that never
-    /// said so, or of one that came after it, nothing may be concluded from silence.
-    pub(super) fn note_armed(&self, next: &mut Record, cluster: &Cluster) {
+    /// The record keeps which run of a node stops without a lease or is reset.
+    ///
+    /// A later run strikes it only once it has lasted. Until then it has no lease
+    /// ([`Self::armed_by_another_run`]), so it starts nothing and feeds nothing, and what the earlier run left armed
+    /// still resets the machine: a daemon that crashes again and again keeps the proof (H16).
+    pub(super) fn note_armed(&mut self, next: &mut Record, cluster: &Cluster) {
         let mut armed = std::mem::take(&mut next.armed);
         let few = next.voters.len().min(next.old_voters.len()) < VOTERS_LEAST;
         if few || next.intents.maintenance.is_some() {
             return;
         }
+        let mut look_again: Option<Time> = None;
         armed.retain(|name, known| {
-            let denied = self.denies(name);
             let configured = cluster.node(name).is_some_and(|node| node.watchdog.is_some());
-            configured && self.live_run(name).is_none_or(|live| live == known.run) && !denied
+            let holds = match self.live_run(name) {
+                None => true,
+                Some(live) if live == known.run => !self.denies(name),
+                Some(_) => self.lasts_at(name, known).is_some_and(|at| {
+                    look_again = Some(look_again.map_or(at, |other| other.min(at)));
+                    true
+                }),
+            };
+            configured && holds
         });
         for node in cluster.nodes.iter().filter(|node| node.watchdog.is_some()) {
             if let Some(known) = self.says_armed(&node.id) {
@@ -34,6 +47,21 @@ impl<R: Rules> Node<R> {
             }
         }
         next.armed = armed;
+        self.plan_again_at(look_again);
+    }
+
+    /// When to look again whether the present run of a node has lasted, or `None` if it has: it was heard for
+    /// an eighth of the kernel's margin, so that it still has its lease before the machine is reset.
+    fn lasts_at(&self, name: &NodeId, known: &Armed) -> Option<Time> {
+        let span = Span(known.times.watchdog.0 / 8).min(LASTS_AT_MOST);
+        let (since, heard) = if *name == self.id {
+            (self.started, self.now)
+        } else {
+            let peer = self.peers.get(name)?;
+            (peer.alive_since, peer.heard.unwrap_or(peer.alive_since))
+        };
+        let lasts = since + span;
+        (heard < lasts).then(|| lasts.max(self.now + self.timing.keepalive))
     }
 
     /// Whether the node's newest report denies it. One that was not sent here denies nothing, nor
@@ -73,6 +101,9 @@ impl<R: Rules> Node<R> {
     /// Whether the committed record may say of an earlier run of this node that it is armed: then
     /// its present run gets no lease yet, or silence would prove too much (H16).
     pub(crate) fn armed_by_another_run(&self, name: &NodeId) -> bool {
+        if !R::holds(Rule::StrikeBeforeLease) {
+            return false;
+        }
         let Some(coordinator) = self.coordinating() else { return true };
         let known = coordinator.armed.get(name);
         known.is_some_and(|known| self.live_run(name) != Some(known.run))
@@ -96,7 +127,8 @@ impl<R: Rules> Node<R> {
         }
         let armed = coordinator.armed.get(name)?;
         let peer = self.peers.get(name)?;
-        if peer.alive || peer.session.live().is_some_and(|live| live != armed.run) {
+        // A later run that the record does not list has had no lease, so it does not count.
+        if peer.alive {
             return None;
         }
         let from = if R::holds(Rule::WaitFromElection) {

@@ -2,6 +2,7 @@
 
 mod authority;
 mod cluster;
+mod crash_loop;
 mod holes;
 mod placing;
 mod told;
