@@ -3,11 +3,14 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long the processes of a node may take to end. One that is stuck in the kernel may never.
 const ENDING: Duration = Duration::from_secs(10);
+/// How often it is looked for a stopped entrance meanwhile.
+const WAKING: Duration = Duration::from_millis(200);
 
 /// What the first process inside does. It reads its standard input, so it ends when its owner
 /// does, however that ends.
@@ -98,6 +101,7 @@ impl Keeper {
             self.network = None;
             return Ok(());
         }
+        let place = std::fs::read_link(format!("/proc/{}/ns/pid", self.pid)).ok();
         if self.pid > 0 {
             // The first process of the namespace takes all others with it.
             let pid = nix::unistd::Pid::from_raw(self.pid);
@@ -106,8 +110,13 @@ impl Keeper {
             self.unshare.kill()?;
         }
         let mut silence = self.network.as_ref().map(silence);
-        let until = Instant::now() + ENDING;
+        let begun = Instant::now();
+        let mut woken = begun;
         loop {
+            if let Some(place) = place.as_deref().filter(|_| woken <= Instant::now()) {
+                wake_entrances(place);
+                woken += WAKING;
+            }
             // `unshare` ends when the kernel has taken the last process out of the namespace.
             let ended = self.unshare.try_wait()?.is_some();
             let silent = match &mut silence {
@@ -118,7 +127,7 @@ impl Keeper {
                 self.network = None;
                 return Ok(());
             }
-            if Instant::now() > until {
+            if begun.elapsed() > ENDING {
                 let seconds = ENDING.as_secs();
                 return Err(io::Error::other(format!("not every process ended in {seconds} s")));
             }
@@ -132,6 +141,21 @@ impl Drop for Keeper {
         if self.kill().is_err() {
             let _ = self.unshare.kill();
             let _ = self.unshare.wait();
+        }
+    }
+}
+
+/// Lets every `nsenter` into this PID namespace go on. One stops itself when its child is stopped, as by a SIGSTOP of
+/// the daemon; stopped it does not collect the child, and the kernel waits for that before the namespace ends.
+fn wake_entrances(place: &Path) {
+    let Ok(all) = std::fs::read_dir("/proc") else { return };
+    for pid in all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+        let leads = |kind: &str| std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok();
+        if leads("pid_for_children").is_some_and(|there| there == place)
+            && leads("pid").is_some_and(|here| here != place)
+        {
+            let pid = nix::unistd::Pid::from_raw(pid);
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT);
         }
     }
 }

@@ -85,6 +85,23 @@ fn a_kill_ends_every_process() {
     });
 }
 
+/// `nsenter` stops itself with its child, and does not collect it while it is stopped.
+#[test]
+fn a_node_with_a_stopped_process_ends_too() {
+    as_root("a_node_with_a_stopped_process_ends_too", || {
+        let mut node = start("alpha");
+        let of = namespaces(node.pid);
+        let mut entrance = node.command("sh").args(["-c", "kill -STOP $$"]).spawn().expect("sh");
+        let state = format!("/proc/{}/stat", entrance.id());
+        wait("the entrance stops, too", || {
+            std::fs::read_to_string(&state).is_ok_and(|stat| stat.contains(") T "))
+        });
+        node.kill().expect("everything ended");
+        assert_eq!(inside(&of), Vec::<i32>::new());
+        entrance.wait().expect("the entrance ended");
+    });
+}
+
 #[test]
 fn a_killed_node_answers_nobody() {
     as_root("a_killed_node_answers_nobody", || {

@@ -343,15 +343,6 @@ pub fn all() -> Vec<Broken> {
             &["a_group_runs_on_at_most_one_node"],
         ),
         row(
-            "lease-before-strike",
-            StrikeBeforeLease,
-            "trio-watchdog",
-            None,
-            0,
-            2000,
-            &["a_group_runs_on_at_most_one_node"],
-        ),
-        row(
             "fed-on-opening",
             &[FeedNeedsLease],
             "trio-watchdog",
