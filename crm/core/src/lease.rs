@@ -66,8 +66,7 @@ impl<R: Rules> Node<R> {
             .obeyed
             .as_ref()
             .and_then(|obeyed| obeyed.record.armed.get(&self.id))
-            .is_some_and(|armed| armed.run != self.incarnation)
-            && R::holds(Rule::StrikeBeforeLease);
+            .is_some_and(|armed| armed.run != self.incarnation);
         !other_run && self.lease_until.is_some_and(|until| until > self.now)
     }
 

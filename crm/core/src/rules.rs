@@ -62,8 +62,6 @@ pub enum Rule {
     LeaseIsNested,
     /// R13: a lease counts from the holder's own send time.
     LeaseFromSendTime,
-    /// H16: no lease for a run while the record names an earlier one as armed.
-    StrikeBeforeLease,
     /// H16: a run without a lease does not feed the watchdog.
     FeedNeedsLease,
     /// H17: the watchdog is fed until S after the lease, not until everything has stopped.

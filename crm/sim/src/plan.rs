@@ -122,6 +122,9 @@ impl Plan {
             let kind = Kind::EmptyDisk { seat: machines - 1 };
             faults.push(Fault { at, lasts: empties.spread(100 * MILLI, 20 * SECOND), kind });
         }
+        if profile != Profile::Calm {
+            crash_loop(&mut random.fork("crash-loop"), machines, heals, &mut faults);
+        }
         let mut acts: Vec<Act> = Vec::new();
         let busy = match profile {
             Profile::Operators => 80,
@@ -168,6 +171,29 @@ impl Plan {
         }
         self.breaks = Some(assumption);
         self
+    }
+}
+
+/// Now and then a daemon that systemd starts again and again, and that dies each time (H16), until the
+/// watchdog bites or the daemon recovers; at times the machine freezes or dies in the middle of it. Of its own dice.
+fn crash_loop(random: &mut Random, machines: usize, heals: Micros, faults: &mut Vec<Fault>) {
+    if !random.chance(150) {
+        return;
+    }
+    let seat = random.index(machines);
+    let every = random.spread(80 * MILLI, 3 * SECOND);
+    let down = random.below(every / 2).max(MILLI);
+    let begins = START + random.below(heals - START);
+    let ends = (begins + random.spread(5 * SECOND, 30 * SECOND)).min(heals);
+    let mut at = begins;
+    while at < ends {
+        faults.push(Fault { at, lasts: down, kind: Kind::DaemonCrash { seat } });
+        at += every;
+    }
+    if random.chance(400) {
+        let at = begins + random.below((ends - begins).max(1));
+        let kind = if random.chance(500) { Kind::Freeze { seat } } else { Kind::Crash { seat } };
+        faults.push(Fault { at, lasts: random.spread(SECOND, 60 * SECOND), kind });
     }
 }
 

@@ -101,9 +101,6 @@ impl<R: Rules> Node<R> {
     /// Whether the committed record may say of an earlier run of this node that it is armed: then
     /// its present run gets no lease yet, or silence would prove too much (H16).
     pub(crate) fn armed_by_another_run(&self, name: &NodeId) -> bool {
-        if !R::holds(Rule::StrikeBeforeLease) {
-            return false;
-        }
         let Some(coordinator) = self.coordinating() else { return true };
         let known = coordinator.armed.get(name);
         known.is_some_and(|known| self.live_run(name) != Some(known.run))
