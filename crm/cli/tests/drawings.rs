@@ -90,6 +90,26 @@ fn status_and_why_of_a_group_in_each_of_its_states() {
 }
 
 #[test]
+fn hb27_what_serves_but_not_as_it_should_says_so_in_status_and_why() {
+    let machine = Machine::start(&GROUPS.replace("switch", "switch: {interval: 1s}"));
+    let reason = "volume 0 has lost its disk and is served through the peer";
+    machine.write("degraded", &format!("attribute degraded {reason}\n"));
+    machine.wait_for("web", "running");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let told = format!("degraded: web, switch: {reason}\n");
+    loop {
+        let status = said(&machine.crm(&["status"]));
+        if status.ends_with(&told) {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "expected {told}found {status}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let why = said(&machine.crm(&["why", "web"]));
+    assert!(why.lines().any(|line| line.contains("running") && line.ends_with(reason)), "{why}");
+}
+
+#[test]
 fn events_tell_a_life_in_order() {
     let machine = Machine::start(GROUPS);
     machine.wait_for("web", "running");

@@ -33,6 +33,20 @@ pub(crate) fn draw(status: &Status, output: &Output) -> String {
     text.push_str(&nodes(status, output));
     text.push('\n');
     text.push_str(&groups(status, output));
+    text.push_str(&degraded(status, output));
+    text
+}
+
+/// What serves here, but not as it should. Only of this node's own resources is that known.
+fn degraded(status: &Status, output: &Output) -> String {
+    let mut text = String::new();
+    for group in &status.groups {
+        for resource in &group.resources {
+            let Some(reason) = super::why::degraded(resource) else { continue };
+            let mark = output.tone(Tone::Warn, "degraded:");
+            text.push_str(&format!("\n{mark} {}, {}: {reason}\n", group.id, resource.id));
+        }
+    }
     text
 }
 

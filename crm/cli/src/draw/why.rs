@@ -3,7 +3,7 @@
 use super::table::table;
 use crate::output::{Output, Tone};
 use crate::wait::place_of;
-use crm_core::status::{GroupStatus, ResourcePhase, Status};
+use crm_core::status::{GroupStatus, ResourcePhase, ResourceStatus, Status};
 
 pub(crate) fn draw(group: &GroupStatus, status: &Status, output: &Output) -> String {
     let mut text = format!("{}\n", output.tone(Tone::Strong, &place_of(group)));
@@ -44,7 +44,7 @@ pub(crate) fn draw(group: &GroupStatus, status: &Status, output: &Output) -> Str
                     resource.id.to_string(),
                     resource.agent.clone(),
                     word(resource.phase).to_owned(),
-                    resource.reason.clone().unwrap_or_default(),
+                    resource.reason.as_ref().or(degraded(resource)).cloned().unwrap_or_default(),
                 ]
             })
             .collect();
@@ -55,6 +55,11 @@ pub(crate) fn draw(group: &GroupStatus, status: &Status, output: &Output) -> Str
     }
     section(&mut text, "decisions, newest last", group.decisions.iter().map(|text| decision(text)));
     text
+}
+
+/// What an agent says of a resource that serves, but not as it should: through its peer's disk, say (HB27).
+pub(super) fn degraded(resource: &ResourceStatus) -> Option<&String> {
+    resource.attributes.get("degraded")
 }
 
 fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) {

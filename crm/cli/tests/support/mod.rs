@@ -29,7 +29,9 @@ start)
 stop)
     while [ -e HOME/hold-stop ]; do sleep 0.02; done
     rm -f HOME/up-$CRM_GROUP;;
-monitor) [ -e HOME/up-$CRM_GROUP ] || exit 7;;
+monitor)
+    [ -e HOME/up-$CRM_GROUP ] || exit 7
+    [ ! -e HOME/degraded ] || cat HOME/degraded >&3;;
 esac
 "#;
 
