@@ -1,8 +1,14 @@
 //! Virtual machines: the laboratory's own tests, then the product in it. `tests/run machines` prepares what
 //! they need and runs them.
 
+#[path = "machines/boot.rs"]
+mod boot;
+#[path = "machines/both_ha.rs"]
+mod both_ha;
 #[path = "machines/debian.rs"]
 mod debian;
+#[path = "machines/disk.rs"]
+mod disk;
 #[path = "machines/drbd.rs"]
 mod drbd;
 #[path = "machines/failover.rs"]
@@ -13,6 +19,8 @@ mod laboratory;
 mod light;
 #[path = "machines/pair.rs"]
 mod pair;
+#[path = "machines/shop.rs"]
+mod shop;
 #[path = "machines/takeover.rs"]
 mod takeover;
 #[path = "machines/watchdog.rs"]

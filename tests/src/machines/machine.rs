@@ -194,7 +194,8 @@ impl Machine {
                 "file={},file.locking={locking},if=none,id=disk{n},format=raw,cache=unsafe",
                 disk.path.display()
             );
-            add(&["-drive", &drive, "-device", &format!("virtio-blk-pci,drive=disk{n}")]);
+            let device = format!("virtio-blk-pci,drive=disk{n},id=drive{n}");
+            add(&["-drive", &drive, "-device", &device]);
         }
         add(&["-append", &words]);
         let sockets = vec![
@@ -299,6 +300,18 @@ impl Machine {
     /// When the emulator does not answer.
     pub fn set_cable(&mut self, link: usize, plugged: bool) -> Result<()> {
         self.qmp()?.execute("set_link", &json!({"name": format!("card{link}"), "up": plugged}))?;
+        Ok(())
+    }
+
+    /// Pulls disk `number` out (0 is the first, `/dev/vda`) while the machine runs: what uses it gets errors. It is in
+    /// again after the next [`Self::power_on`].
+    ///
+    /// # Errors
+    /// When the emulator does not answer, or the guest does not let it go.
+    pub fn unplug_disk(&mut self, number: usize) -> Result<()> {
+        self.qmp()?.forget_events()?;
+        self.qmp()?.execute("device_del", &json!({"id": format!("drive{number}")}))?;
+        self.qmp()?.wait_event("DEVICE_DELETED", COMMAND)?;
         Ok(())
     }
 

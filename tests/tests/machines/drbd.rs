@@ -6,7 +6,8 @@ use crm_tests::machines::Machine;
 
 use crate::pair::{LONG, Pair};
 
-const BOTH_GOOD: &str = "[ \"$(drbdadm dstate r0)\" = UpToDate/UpToDate ]";
+/// Both copies are connected and good.
+pub(crate) const BOTH_GOOD: &str = "[ \"$(drbdadm dstate r0)\" = UpToDate/UpToDate ]";
 
 /// HB15, HB16, HB27, I8 on DRBD. One test, since most of its time is the setting up.
 #[test]
@@ -113,7 +114,7 @@ fn split_and_resolve(pair: &mut Pair) {
 }
 
 /// Ten more lines than now are acknowledged.
-fn wait_writes(pair: &mut Pair, after: &str) {
+pub(crate) fn wait_writes(pair: &mut Pair, after: &str) {
     let before = pair.acknowledged();
     let started = Instant::now();
     while pair.acknowledged() <= before + 10 {
@@ -123,7 +124,7 @@ fn wait_writes(pair: &mut Pair, after: &str) {
 }
 
 /// The nodes whose copy the committed record calls stale.
-fn banned(node: &mut Machine) -> Vec<String> {
+pub(crate) fn banned(node: &mut Machine) -> Vec<String> {
     let said = node.ok("crm status --json").unwrap();
     let status: serde_json::Value = serde_json::from_str(&said).unwrap();
     let bans = status["groups"][0]["bans"].as_object();
@@ -131,7 +132,7 @@ fn banned(node: &mut Machine) -> Vec<String> {
 }
 
 /// DRBD's handler asks for that once the resync is over.
-fn wait_nobody_banned(pair: &mut Pair) {
+pub(crate) fn wait_nobody_banned(pair: &mut Pair) {
     let started = Instant::now();
     loop {
         let banned = banned(&mut pair.beta);

@@ -1,9 +1,10 @@
-//! Nodes that boot in seconds: Debian's kernel and programs without systemd, a disk each that DRBD replicates
-//! between alpha and beta, a service on it, and a client.
+//! Nodes that boot in seconds: Debian's kernel and programs without systemd, disks that DRBD replicates between
+//! alpha and beta, services on them, and a client.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crm_tests::machines::images::copy_sparse;
 use crm_tests::machines::{Laboratory, Machine, Specification};
 
 /// A boot, a takeover and everything after it have this long.
@@ -16,42 +17,50 @@ pub(crate) struct Light {
     pub(crate) nodes: Vec<Machine>,
     pub(crate) client: Machine,
     // Ends last.
-    #[expect(dead_code, reason = "everything ends with it")]
-    lab: Laboratory,
+    pub(crate) lab: Laboratory,
+}
+
+/// What a [`Light`] is made of.
+pub(crate) struct Parts<'a> {
+    /// How many nodes.
+    pub(crate) nodes: usize,
+    /// Memory of each, in MiB.
+    pub(crate) memory: u32,
+    /// DRBD's resources r0, r1, ... (`/dev/drbd0`, ...) between the first two.
+    pub(crate) volumes: u16,
+    /// The size of each, in MiB.
+    pub(crate) disk: u64,
+    pub(crate) client: &'a Specification,
+    /// The text of cluster.yaml.
+    pub(crate) configuration: &'a str,
 }
 
 const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
 
-const BOTH_GOOD: &str = "[ \"$(drbdadm dstate r0)\" = UpToDate/UpToDate ]";
+const ALL_GOOD: &str = "[ \"$(drbdadm dstate all | sort -u)\" = UpToDate/UpToDate ]";
 
 impl Light {
-    /// Boots `count` nodes with `memory` MiB each and a client, replicates a disk of `disk` MiB between the first
-    /// two that holds what `fill` puts into a directory, founds the cluster and starts it.
-    pub(crate) fn new(
-        count: usize,
-        memory: u32,
-        disk: u64,
-        client: &Specification,
-        fill: impl FnOnce(&Laboratory, &Path),
-        configuration: &str,
-    ) -> Self {
+    /// Boots everything, with disks that hold what `fill` puts into a directory, founds the cluster and starts it.
+    pub(crate) fn new(parts: &Parts<'_>, fill: impl FnOnce(&Laboratory, &Path)) -> Self {
         let started = Instant::now();
         let told = |what: &str| println!("{what}: {:.1} s", started.elapsed().as_secs_f32());
         let mut lab = Laboratory::new().unwrap();
         let tree = lab.directory().join("tree");
         std::fs::create_dir(&tree).unwrap();
         fill(&lab, &tree);
-        // Both have the same bytes, as after a first copy.
-        let disks = NAMES[..2].iter().map(|name| lab.filled_disk(name, disk << 20, &tree).unwrap());
-        let disks: Vec<_> = disks.collect();
-        std::fs::copy(&disks[0], &disks[1]).unwrap();
+        // All have the same bytes, as after a first copy.
+        let first = lab.filled_disk("filled", parts.disk << 20, &tree).unwrap();
         let mut nodes = Vec::new();
-        for (n, name) in NAMES[..count].iter().enumerate() {
-            let parts = Specification::light(name).with_memory(memory);
-            let parts = disks.get(n).map_or(parts.clone(), |disk| parts.with_disk(disk));
-            nodes.push(lab.machine(&parts).unwrap());
+        for (n, name) in NAMES[..parts.nodes].iter().enumerate() {
+            let mut node = Specification::light(name).with_memory(parts.memory);
+            for volume in 0..if n < 2 { parts.volumes } else { 0 } {
+                let disk = lab.blank_disk(&format!("{name}-{volume}"), 0).unwrap();
+                copy_sparse(&first, &disk).unwrap();
+                node = node.with_disk(&disk);
+            }
+            nodes.push(lab.machine(&node).unwrap());
         }
-        let client = lab.machine(client).unwrap();
+        let client = lab.machine(parts.client).unwrap();
         let mut light = Self { nodes, client, lab };
         for machine in light.nodes.iter_mut().chain([&mut light.client]) {
             machine.power_on().unwrap();
@@ -60,9 +69,9 @@ impl Light {
             node.wait_booted().unwrap();
         }
         told("all have booted");
-        light.replicate();
-        told("the disk is replicated");
-        light.found(configuration);
+        light.replicate(parts.volumes);
+        told("the disks are replicated");
+        light.found(parts.configuration);
         told("all have joined");
         light
     }
@@ -72,21 +81,23 @@ impl Light {
         self.nodes.iter_mut().find(|node| node.name() == name).unwrap()
     }
 
-    fn replicate(&mut self) {
-        let replicas = "--node alpha=10.9.0.1:/dev/vdb --node beta=10.9.0.2:/dev/vdb";
+    fn replicate(&mut self, volumes: u16) {
         for node in &mut self.nodes[..2] {
-            // Without a limit that is meant for links that others use too, a resync takes a second or two.
-            let quick = "sed -i 's/^  disk {/&\\n    c-plan-ahead 0;\\n    resync-rate 100M;/'";
-            node.ok(&format!(
-                "crm drbd config r0 {replicas} >/etc/drbd.d/r0.res && {quick} /etc/drbd.d/r0.res"
-            ))
-            .unwrap();
-            node.ok("modprobe drbd && drbdadm create-md --force r0 && drbdadm up r0").unwrap();
+            for n in 0..volumes {
+                let (disk, port) = (["/dev/vdb", "/dev/vdc"][usize::from(n)], 7788 + n);
+                let replicas = format!("--node alpha=10.9.0.1:{disk} --node beta=10.9.0.2:{disk}");
+                let config = format!("crm drbd config r{n} --minor {n} --port {port} {replicas}");
+                // Without a limit that is meant for links that others use too, a resync takes a second or two.
+                let quick = "sed -i 's/^  disk {/&\\n    c-plan-ahead 0;\\n    resync-rate 100M;/'";
+                let file = format!("/etc/drbd.d/r{n}.res");
+                node.ok(&format!("{config} >{file} && {quick} {file}")).unwrap();
+            }
+            node.ok("modprobe drbd && drbdadm create-md --force all && drbdadm up all").unwrap();
         }
         let [alpha, beta] = &mut self.nodes[..2] else { unreachable!("two nodes have a disk") };
-        alpha.until("[ \"$(drbdadm cstate r0)\" = Connected ]", LONG).unwrap();
-        alpha.ok("drbdadm -- --clear-bitmap new-current-uuid r0").unwrap();
-        beta.until(BOTH_GOOD, LONG).unwrap();
+        alpha.until("[ \"$(drbdadm cstate all | sort -u)\" = Connected ]", LONG).unwrap();
+        alpha.ok("drbdadm -- --clear-bitmap new-current-uuid all").unwrap();
+        beta.until(ALL_GOOD, LONG).unwrap();
     }
 
     fn found(&mut self, configuration: &str) {
@@ -112,11 +123,11 @@ impl Light {
         start(node);
     }
 
-    /// Waits until every node counts all as members with a vote, nobody's copy is called stale and both copies
+    /// Waits until every node counts all as members with a vote, nobody's copy is called stale and all copies
     /// are good.
     pub(crate) fn wait_whole(&mut self) {
         self.wait_members();
-        self.nodes[0].until(BOTH_GOOD, LONG).unwrap();
+        self.nodes[0].until(ALL_GOOD, LONG).unwrap();
         let started = Instant::now();
         while !self.banned().is_empty() {
             assert!(started.elapsed() < LONG, "still called stale: {:?}", self.banned());
@@ -143,8 +154,10 @@ impl Light {
     fn banned(&mut self) -> Vec<String> {
         let said = self.nodes[0].ok("crm status --json").unwrap();
         let status: serde_json::Value = serde_json::from_str(&said).unwrap();
-        let bans = status["groups"][0]["bans"].as_object();
-        bans.unwrap_or_else(|| panic!("no bans in {said}")).keys().cloned().collect()
+        let groups = status["groups"].as_array().unwrap_or_else(|| panic!("no groups in {said}"));
+        let bans = groups.iter().map(|group| group["bans"].as_object());
+        let bans = bans.flat_map(|bans| bans.unwrap_or_else(|| panic!("no bans in {said}")).keys());
+        bans.cloned().collect()
     }
 
     /// Waits until the service answers from `node`, as the client sees it.

@@ -1,0 +1,94 @@
+//! The disk under the active node is gone: pulled out of the machine, not detached with a command.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crm_tests::machines::{Laboratory, Specification};
+
+use crate::light::{LONG, Light, Parts};
+use crate::watchdog::WRITER;
+
+const CLUSTER: &str = "cluster: shop
+nodes:
+  alpha: {links: [10.9.0.1, 10.9.1.1]}
+  beta: {links: [10.9.0.2, 10.9.1.2]}
+heartbeat: {keepalive: 200ms, warntime: 1s, deadtime: 3s, initdead: 20s, rejoin_after: 1s}
+fencing:
+  alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 4s}
+  beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 4s}
+groups:
+  web:
+    prefer: [alpha, beta]
+    resources:
+      - drbd: r0
+      - filesystem: {device: /dev/drbd0, at: /srv/web, type: ext4}
+      - process: {name: writer, command: /bin/sh /srv/web/writer}
+      - process: {name: server, command: /bin/busybox httpd -f -p 80 -h /srv/web, ready_tcp: \"127.0.0.1:80\"}
+      - vip: 10.9.0.100/24
+";
+
+/// HB27, HB21, I8: it serves through its peer, says so, goes where the good copy is when it is told to, and does
+/// not come back before it has one.
+#[test]
+#[ignore = "long: one to four minutes; tests/run machines-long"]
+fn hb27_i8_a_disk_that_is_pulled_out_is_served_through_the_peer_until_the_operator_moves() {
+    let fill = |_: &Laboratory, tree: &Path| std::fs::write(tree.join("writer"), WRITER).unwrap();
+    let (client, configuration) = (&Specification::bare("client"), CLUSTER);
+    let parts = Parts { nodes: 2, memory: 224, volumes: 1, disk: 12, client, configuration };
+    let mut light = Light::new(&parts, fill);
+    light.wait_served_by("alpha");
+
+    let pulled = Instant::now();
+    let before = light.acknowledged();
+    light.node("alpha").unplug_disk(1).unwrap();
+    light.node("alpha").until("drbdadm dstate r0 | grep -q ^Diskless/", LONG).unwrap();
+    let noticed = pulled.elapsed();
+    let acknowledged = wait_lines(&mut light, before);
+    println!(
+        "the disk was pulled out: DRBD let it go after {:.1} s, ten more lines after {:.1} s",
+        noticed.as_secs_f32(),
+        pulled.elapsed().as_secs_f32()
+    );
+    let told = light.node("alpha").until("crm status | grep degraded:", LONG).unwrap();
+    assert!(told.contains("has lost its disk and is served through the peer"), "{told}");
+    println!("crm status: {}", told.trim());
+    let told = light.node("alpha").ok("crm drbd status").unwrap();
+    assert!(told.contains("its disk is Diskless"), "{told}");
+    light.wait_served_by("alpha");
+    light.assert_kept(acknowledged);
+
+    // Nothing moves by itself what serves; the operator's word does, and only to a good copy.
+    let moved = Instant::now();
+    light.node("alpha").ok("crm migrate --yes web beta").unwrap();
+    light.wait_served_by("beta");
+    println!("moved to the good copy: {:.1} s", moved.elapsed().as_secs_f32());
+    let refused = light.node("beta").run("crm migrate --yes web alpha").unwrap();
+    println!("back at once: {}", refused.text.trim());
+    assert_ne!(refused.code, 0, "{}", refused.text);
+    let why = light.node("beta").ok("crm why web").unwrap();
+    assert!(why.contains("Diskless"), "{why}");
+    light.wait_served_by("beta");
+
+    // With its disk again, it takes what it missed.
+    light.node("alpha").power_cut().unwrap();
+    light.back("alpha");
+    light.wait_whole();
+    light.wait_served_by("beta");
+    let acknowledged = wait_lines(&mut light, acknowledged);
+    light.node("beta").ok("crm migrate --yes web alpha").unwrap();
+    light.wait_served_by("alpha");
+    light.assert_kept(acknowledged);
+}
+
+/// Waits until ten more lines than `before` are acknowledged.
+fn wait_lines(light: &mut Light, before: u64) -> u64 {
+    let started = Instant::now();
+    loop {
+        let now = light.acknowledged();
+        if now >= before + 10 {
+            return now;
+        }
+        assert!(started.elapsed() < LONG, "expected {} lines, found {now}", before + 10);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
