@@ -25,3 +25,5 @@ mod shop;
 mod takeover;
 #[path = "machines/watchdog.rs"]
 mod watchdog;
+#[path = "machines/witness.rs"]
+mod witness;

@@ -9,14 +9,15 @@ use crm_tests::machines::{Laboratory, Machine, Specification};
 
 use crate::light::{LONG, Light, Parts};
 
-/// Short, so that the test is; the emulated processors need a deadtime of seconds. T_out is
-/// (3.9 + 0.5 + 2 x 3) x 1.01 + 0.2 s.
 const CLUSTER: &str = "cluster: shop
 nodes:
   alpha: {links: [10.9.0.1, 10.9.1.1], watchdog: /dev/watchdog}
   beta: {links: [10.9.0.2, 10.9.1.2], watchdog: /dev/watchdog}
   gamma: {links: [10.9.0.3, 10.9.1.3], watchdog: /dev/watchdog}
-heartbeat: {keepalive: 200ms, warntime: 1s, deadtime: 3s, initdead: 20s, lease: 3900ms, stop_margin: 500ms, watchdog: 3s, rejoin_after: 1s}
+";
+/// Short, so that the test is; the emulated processors need a deadtime of seconds. T_out is
+/// (3.9 + 0.5 + 2 x 3) x 1.01 + 0.2 s.
+pub(crate) const TIMES: &str = "heartbeat: {keepalive: 200ms, warntime: 1s, deadtime: 3s, initdead: 20s, lease: 3900ms, stop_margin: 500ms, watchdog: 3s, rejoin_after: 1s}
 ";
 const T_OUT: Duration = Duration::from_millis(10_704);
 
@@ -116,7 +117,7 @@ fn h16_h17_i1_a_machine_that_goes_wrong_is_gone_before_another_one_serves() {
 /// Three nodes with armed watchdogs and no device; alpha serves.
 fn serving() -> Light {
     let fill = |_: &Laboratory, tree: &Path| std::fs::write(tree.join("writer"), WRITER).unwrap();
-    let configuration = format!("{CLUSTER}{NO_DEVICE}");
+    let configuration = format!("{CLUSTER}{TIMES}{NO_DEVICE}");
     let client = &Specification::bare("client");
     let configuration = &configuration;
     let parts = Parts { nodes: 3, memory: 224, volumes: 1, disk: 12, client, configuration };
@@ -139,14 +140,14 @@ fn sides(light: &mut Light) -> (&'static str, &'static str) {
 }
 
 fn apply(light: &mut Light, fencing: &str) {
-    let text = format!("{CLUSTER}{fencing}{GROUP}");
+    let text = format!("{CLUSTER}{TIMES}{fencing}{GROUP}");
     let alpha = light.node("alpha");
     alpha.ok(&format!("cat >/root/cluster.yaml <<'TEXT'\n{text}\nTEXT")).unwrap();
     println!("{}", alpha.ok("crm apply --yes /root/cluster.yaml").unwrap());
 }
 
 /// T_out counts of a node only once the record says that its watchdog is armed.
-fn wait_all_armed(light: &mut Light) {
+pub(crate) fn wait_all_armed(light: &mut Light) {
     for node in &mut light.nodes {
         node.until("ls -l /proc/$(pidof crmd)/fd | grep -q /dev/watchdog", LONG).unwrap();
     }
@@ -154,7 +155,7 @@ fn wait_all_armed(light: &mut Light) {
 
 /// Something on `owner` goes wrong that leaves its kernel alive: the watchdog resets it within T_out, and only
 /// then another node serves, or its own next boot.
-fn hang(light: &mut Light, what: &str, owner: &str, other: Option<&str>, command: &str) {
+pub(crate) fn hang(light: &mut Light, what: &str, owner: &str, other: Option<&str>, command: &str) {
     let acknowledged = light.acknowledged();
     let node = light.node(owner);
     node.qmp().unwrap().forget_events().unwrap();
@@ -221,7 +222,7 @@ fn fork_bomb(light: &mut Light, owner: &str) {
 }
 
 /// The whole machine stands still, its watchdog too, and goes on when another one serves.
-fn freeze(light: &mut Light, owner: &str, other: &str) {
+pub(crate) fn freeze(light: &mut Light, owner: &str, other: &str) {
     let acknowledged = light.acknowledged();
     let node = light.node(owner);
     node.qmp().unwrap().forget_events().unwrap();
