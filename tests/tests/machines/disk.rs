@@ -71,6 +71,8 @@ fn hb27_i8_a_disk_that_is_pulled_out_is_served_through_the_peer_until_the_operat
 
     // With its disk again, it takes what it missed.
     light.node("alpha").power_cut().unwrap();
+    // What boots before it is proved dead is switched off once more.
+    light.node("beta").until("crm status | grep -q 'alpha .*proved dead'", LONG).unwrap();
     light.back("alpha");
     light.wait_whole();
     light.wait_served_by("beta");
