@@ -94,8 +94,31 @@ impl<R: Rules> Node<R> {
 
     /// Nodes that a device or the operator proved dead in this epoch.
     pub(crate) fn proved(&self) -> BTreeSet<NodeId> {
-        let proved = self.peers.iter().filter(|(_, peer)| peer.is_proved_dead());
+        let proved = self
+            .peers
+            .iter()
+            .filter(|(name, peer)| peer.is_proved_dead() || self.silence_proves(name));
         proved.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// H4: the silence of an armed node proves nothing to who does not lead.
+    pub(crate) fn silence_proves(&self, name: &NodeId) -> bool {
+        if R::holds(Rule::SilenceDecidesNoTie) {
+            return false;
+        }
+        let armed = self.record().and_then(|record| record.armed.get(name));
+        let silent = self.peers.get(name).and_then(|peer| peer.silent_for(self.now));
+        armed.zip(silent).is_some_and(|(armed, silent)| silent >= self.reset_bound(armed))
+    }
+
+    /// What a run that resumes the candidacy of an earlier one does: it must not (R4).
+    pub(crate) fn resume_candidacy(&mut self) {
+        let own = self.stored.vote.as_ref() == Some(&self.id);
+        if own && !R::holds(Rule::CandidacyIsNew) {
+            let (epoch, until) = (self.stored.epoch, self.now + self.timing.election);
+            let votes = BTreeMap::new();
+            self.role = Role::Candidate(Candidate { epoch, asked: Some(self.now), votes, until });
+        }
     }
 
     pub(crate) fn stand_if_due(&mut self) {

@@ -179,6 +179,7 @@ impl<R: Rules> Node<R> {
             node.executor.configure(now, &known);
         }
         node.stand_at = Some(now + node.timing.keepalive * 2 + node.standing_delay());
+        node.resume_candidacy();
         node
     }
 

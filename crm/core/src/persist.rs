@@ -64,7 +64,11 @@ impl<R: Rules> Node<R> {
             config: self.stored.record.as_ref().map(|r| r.config.digest).unwrap_or_default(),
             writes: self.stored.writes,
         };
-        self.outputs.push_back(Output::Write { write, stored: Box::new(self.stored.clone()) });
+        let mut stored = Box::new(self.stored.clone());
+        if !R::holds(Rule::EpochIsPersisted) && matches!(after, After::Accepted { .. }) {
+            stored.epoch = self.durable.epoch;
+        }
+        self.outputs.push_back(Output::Write { write, stored });
         let at_once = match &after {
             After::Vote { .. } => !R::holds(Rule::VoteIsPersisted),
             After::Accepted { .. } => !R::holds(Rule::RecordIsPersisted),

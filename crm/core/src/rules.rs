@@ -15,10 +15,18 @@ pub enum Rule {
     VoteCarriesRecord,
     /// R2: a vote is on disk before it is sent.
     VoteIsPersisted,
+    /// R3, H21: a higher epoch that a node follows is on disk before it answers in it.
+    EpochIsPersisted,
+    /// R4: a restarted node resumes no candidacy of an earlier run.
+    CandidacyIsNew,
     /// R9: an accepted record is on disk before it is acknowledged.
     RecordIsPersisted,
     /// H5: a fencing proof dies with its epoch.
     ProofDiesWithEpoch,
+    /// H4: silence decides no tie, however long.
+    SilenceDecidesNoTie,
+    /// H11: a vote is taken in a tie only.
+    VotesStay,
     /// H6: only a node that has joined in this incarnation may shoot in a tie.
     TieNeedsAuthority,
     /// R6: a tie is decided only after the fence succeeded.

@@ -53,6 +53,11 @@ pub enum Kind {
     Freeze {
         seat: Seat,
     },
+    /// The machine stands still, and its clock shows only so much of it (AS2 is broken).
+    Pause {
+        seat: Seat,
+        ticks: Micros,
+    },
     SlowDisk {
         seat: Seat,
         slowness: Micros,
@@ -172,6 +177,7 @@ impl Kind {
             Kind::Upgrade { .. } => "upgrade",
             Kind::Leave { .. } => "leave",
             Kind::Freeze { .. } => "freeze",
+            Kind::Pause { .. } => "pause",
             Kind::SlowDisk { .. } => "slow-disk",
             Kind::BrokenDisk { .. } => "broken-disk",
             Kind::EmptyDisk { .. } => "empty-disk",

@@ -233,7 +233,8 @@ impl<R: Rules> World<R> {
     fn can_run(&self, group: &Group) -> bool {
         let first = self.cluster.groups.first().is_some_and(|first| first.id == group.id);
         (0..self.plan.layout.nodes.len()).any(|seat| {
-            let banned = first && self.plan.begin == Begin::Banned { node: seat };
+            let banned = (first && self.plan.begin == Begin::Banned { node: seat })
+                || self.plan.begin == Begin::AllBanned { node: seat };
             !self.machines[seat].lost && !banned
         })
     }

@@ -12,6 +12,8 @@ pub struct Pause {
     pub until: Micros,
     /// Its clock and its watchdog stand still too, as in a paused virtual machine (AS2 excludes it).
     pub clock_too: bool,
+    /// By how much its clock goes on all the same.
+    pub ticks: Micros,
 }
 
 impl<R: Rules> World<R> {
@@ -21,11 +23,19 @@ impl<R: Rules> World<R> {
         if !machine.powered || machine.pause.is_some() {
             return;
         }
-        machine.pause = Some(Pause { since: self.now, until, clock_too });
+        machine.pause = Some(Pause { since: self.now, until, clock_too, ticks: 0 });
         self.trace.note(&[20, seat as u64, self.now, until]);
         self.trace.line(self.now, machine.id.as_str(), "stands still", format_args!(""));
         self.queue.push(until, Happening::Resumes { seat });
         self.freezes(seat, until);
+    }
+
+    /// The same, and its clock shows only so much of it.
+    pub(crate) fn mostly_pauses(&mut self, seat: Seat, until: Micros, ticks: Micros) {
+        self.pauses(seat, until, true);
+        if let Some(pause) = &mut self.machines[seat].pause {
+            pause.ticks = ticks;
+        }
     }
 
     pub(crate) fn resumes(&mut self, seat: Seat) {
@@ -33,7 +43,7 @@ impl<R: Rules> World<R> {
         let Some(pause) = machine.pause.filter(|pause| pause.until <= self.now) else { return };
         machine.pause = None;
         if pause.clock_too {
-            let stood = self.now - pause.since;
+            let stood = (self.now - pause.since).saturating_sub(pause.ticks);
             machine.clock.stood_still(stood);
             machine.watchdog = machine.watchdog.map(|at| at + stood);
         }

@@ -38,6 +38,8 @@ pub enum Begin {
     Joined,
     /// As founded, and the first group is banned from a machine (H24).
     Banned { node: Seat },
+    /// The same for every group.
+    AllBanned { node: Seat },
 }
 
 /// Which faults are likely.

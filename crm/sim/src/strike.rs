@@ -55,6 +55,7 @@ impl<R: Rules> World<R> {
             }
             Kind::Leave { seat } => self.shuts_down(seat, Shutdown::Leave, 90 * SECOND),
             Kind::Freeze { seat } => self.freezes(seat, end),
+            Kind::Pause { seat, ticks } => self.mostly_pauses(seat, end, ticks),
             Kind::SlowDisk { seat, slowness } => self.machines[seat].disk.slowness = slowness,
             Kind::BrokenDisk { seat } => self.machines[seat].disk.fails = true,
             Kind::EmptyDisk { seat } => {

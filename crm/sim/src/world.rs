@@ -117,9 +117,12 @@ impl<R: Rules> World<R> {
         let mut record = Record::founding(&text, &ids[0], StoreId(0));
         record.voters.clone_from(&voters);
         record.old_voters.clone_from(&voters);
-        if let Begin::Banned { node } = plan.begin
-            && let Some(group) = plan.layout.groups.first()
-        {
+        let (node, count) = match plan.begin {
+            Begin::Banned { node } => (node, 1),
+            Begin::AllBanned { node } => (node, plan.layout.groups.len()),
+            Begin::Founded | Begin::Joined => (0, 0),
+        };
+        for group in plan.layout.groups.iter().take(count) {
             let ban = [(ids[node].clone(), "lacks acknowledged writes".to_owned())].into();
             record.bans.insert(GroupId::new(group.name), ban);
         }

@@ -2,7 +2,8 @@
 //! and the same plan must pass with the sound rules. One test for each, so that they run side by
 //! side and a failure names its rule.
 
-use crm_sim::broken::{Broken, Place};
+use crm_core::rules::Rule;
+use crm_sim::broken::{self, Broken, Place};
 use crm_sim::campaign::Runner;
 
 fn must_be_caught(name: &str) {
@@ -24,12 +25,44 @@ fn must_be_caught(name: &str) {
     }
 }
 
+/// A rule behind which others stand: broken together they are caught, and whichever of them holds
+/// keeps the promise on the same plan.
+#[test]
+fn h7_tie_keeps_grants_is_a_second_line() {
+    let broken = Broken::find("tie-keeps-grants").unwrap();
+    let Some(caught) = broken.hunt().unwrap() else { panic!("all together are not caught") };
+    println!("tie-keeps-grants: {} seeds, {}", caught.tried, caught.violation.invariant);
+    for rules in TIE_KEEPS_GRANTS_BUT_ONE {
+        let runner = Runner { broken: Some(("but one", rules)) };
+        let violation = broken.at(&runner, caught.seed).unwrap();
+        let invariant = violation.map(|violation| violation.invariant);
+        assert!(!broken.caught_by.contains(&invariant.unwrap_or_default()), "{rules:?}");
+    }
+    assert_eq!(broken.at(&Runner::sound(), caught.seed).unwrap(), None);
+    let alone = Runner { broken: Some(("alone", &[Rule::TieEmptiesGrants])) };
+    assert_eq!(broken.at(&alone, caught.seed).unwrap(), None);
+}
+
+const TIE_KEEPS_GRANTS_BUT_ONE: [&[Rule]; 3] = [
+    &[Rule::ProofIsSpent, Rule::LeaseNeedsRecord],
+    &[Rule::TieEmptiesGrants, Rule::LeaseNeedsRecord],
+    &[Rule::TieEmptiesGrants, Rule::ProofIsSpent],
+];
+
 macro_rules! caught {
     ($($test:ident $name:literal)*) => {
         $(#[test]
         fn $test() {
             must_be_caught($name);
         })*
+
+        #[test]
+        fn every_broken_rule_has_its_test() {
+            let tested = [$($name),*];
+            for broken in broken::all().iter().filter(|broken| broken.rules.len() == 1) {
+                assert!(tested.contains(&broken.name), "{}", broken.name);
+            }
+        }
     };
 }
 
@@ -58,6 +91,13 @@ caught! {
     h9_wait_from_silence "wait-from-silence"
     i7_role_not_followed "role-not-followed"
     r12_told_too_soon "told-too-soon"
+    h4_silence_decides_tie "silence-decides-tie"
+    h11_votes_shrink "votes-shrink"
+    h16_fed_on_opening "fed-on-opening"
+    h17_fed_while_stopping "fed-while-stopping"
+    h21_epoch_not_persisted "epoch-not-persisted"
+    r4_candidacy_resumed "candidacy-resumed"
+    r13_stall_keeps_lease "stall-keeps-lease"
     h5_proof_outlives_epoch "proof-outlives-epoch"
     h9_lease_not_nested "lease-not-nested"
     h13_report_not_bound "report-not-bound"

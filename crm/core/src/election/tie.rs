@@ -32,7 +32,9 @@ impl<R: Rules> Node<R> {
             && self.tie_authority()
             && !record.intents.cluster_stopped
             && record.intents.maintenance.is_none()
-            && missing.iter().all(|node| silent(node) && cluster.has_device(node))
+            && missing
+                .iter()
+                .all(|node| silent(node) && (cluster.has_device(node) || self.silence_proves(node)))
     }
 
     /// R20: the operator's word covers every missing voter, and none of them is heard.

@@ -108,7 +108,7 @@ impl<R: Rules> Node<R> {
 
     /// T_out of an armed node: by its own times, or by those of the present configuration, which
     /// it may have obeyed since.
-    fn reset_bound(&self, armed: &Armed) -> Span {
+    pub(crate) fn reset_bound(&self, armed: &Armed) -> Span {
         let times = self.timing.lease_times().longest(armed.times);
         self.timing.reset_bound_of(times)
     }

@@ -6,7 +6,7 @@ use crate::model::Cluster;
 use crate::node::Node;
 use crate::quorum::{Weight, weigh};
 use crate::record::Record;
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use crate::time::Time;
 use std::collections::BTreeSet;
 
@@ -23,7 +23,8 @@ impl<R: Rules> Node<R> {
         };
         let dead: Vec<NodeId> =
             next.voters.keys().filter(|voter| proved.contains(*voter)).cloned().collect();
-        if !dead.is_empty() && tied(next) && self.tie_authority() {
+        let may = tied(next) || !R::holds(Rule::VotesStay);
+        if !dead.is_empty() && may && self.tie_authority() {
             for node in dead {
                 next.voters.remove(&node);
             }

@@ -1,7 +1,7 @@
 //! The directed plans by name.
 
 use super::driver::Driver;
-use super::{authority, chain, forks, proofs, reports};
+use super::{authority, chain, feeding, forks, proofs, reports, stall};
 use crm_core::rules::Rules;
 
 /// A directed plan.
@@ -11,6 +11,18 @@ pub enum Course {
     SameVersion,
     /// H5: who proved a node dead leads again after others have given that node a group.
     OldProof,
+    /// H7: the loser of a tie is back before the winner's first record is written.
+    TieWinner,
+    /// H11: one of three is lost for good, another was away.
+    TwoOfThree,
+    /// H4: four machines, two and two of which hear one another.
+    Halves,
+    /// R13: a machine stands still while it is given a group, and so does its clock (AS2).
+    SlowWake,
+    /// H16: an owner is cut off, and its daemon restarts.
+    RestartCutOff,
+    /// H17: an owner is cut off, and its stops hang.
+    StopsThatHang,
     /// H13: a group is handed on while the reports of its owner are lost.
     LostReports,
     /// H9: a coordinator that is deposed, and does not know it, renews a lease.
@@ -23,6 +35,12 @@ pub enum Course {
 pub const COURSES: &[(&str, Course, &str)] = &[
     ("same-version", Course::SameVersion, "trio"),
     ("old-proof", Course::OldProof, "trio"),
+    ("tie-winner", Course::TieWinner, "pair"),
+    ("two-of-three", Course::TwoOfThree, "trio"),
+    ("halves", Course::Halves, "four-watchdog"),
+    ("slow-wake", Course::SlowWake, "trio-watchdog"),
+    ("restart-cut-off", Course::RestartCutOff, "trio-watchdog"),
+    ("stops-that-hang", Course::StopsThatHang, "trio-watchdog"),
     ("lost-reports", Course::LostReports, "trio"),
     ("chain", Course::Chain, "five-long-leases"),
     ("back-too-soon", Course::BackTooSoon, "five"),
@@ -48,6 +66,12 @@ impl Course {
         match self {
             Course::SameVersion => forks::same_version(driver),
             Course::OldProof => proofs::old_proof(driver),
+            Course::TieWinner => proofs::tie_winner(driver),
+            Course::TwoOfThree => proofs::two_of_three(driver),
+            Course::Halves => forks::halves(driver),
+            Course::SlowWake => stall::slow_wake(driver),
+            Course::RestartCutOff => feeding::restart_cut_off(driver),
+            Course::StopsThatHang => feeding::stops_that_hang(driver),
             Course::LostReports => reports::lost_reports(driver),
             Course::Chain => chain::chain(driver),
             Course::BackTooSoon => authority::back_too_soon(driver),

@@ -23,18 +23,56 @@ groups:
       - ocf:rehearsal:mysql: {name: mysql, interval: 5s, timeouts: {start: 8s, stop: 8s, status: 4s}}
 ";
 
-const DIRECTED: &[Layout] = &[Layout {
-    name: "five-long-leases",
-    about: "five machines with armed watchdogs, leases longer than the watchdogs' margin",
-    nodes: &["alpha", "beta", "gamma", "delta", "epsilon"],
-    witness: false,
-    watchdog: true,
-    device: false,
-    groups: &[DB],
-    file: Some(LONG_LEASES),
-    roles: false,
-    survives_one: true,
-}];
+const FOUR: &str = "\
+cluster: rehearsal
+nodes:
+  alpha: {links: [10.0.0.1, 10.0.1.1], watchdog: /dev/watchdog}
+  beta: {links: [10.0.0.2, 10.0.1.2], watchdog: /dev/watchdog}
+  gamma: {links: [10.0.0.3, 10.0.1.3], watchdog: /dev/watchdog}
+  delta: {links: [10.0.0.4, 10.0.1.4], watchdog: /dev/watchdog}
+heartbeat: {deadtime: 1s, initdead: 5s, watchdog: 4s}
+fencing: none
+groups:
+  db:
+    prefer: [alpha, beta]
+    resources:
+      - ocf:rehearsal:disk: {name: disk, interval: 5s, timeouts: {start: 8s, stop: 8s, status: 4s}}
+";
+
+const fn watchdogs(
+    name: &'static str,
+    about: &'static str,
+    nodes: &'static [&'static str],
+    file: &'static str,
+) -> Layout {
+    Layout {
+        name,
+        about,
+        nodes,
+        witness: false,
+        watchdog: true,
+        device: false,
+        groups: &[DB],
+        file: Some(file),
+        roles: false,
+        survives_one: true,
+    }
+}
+
+const DIRECTED: &[Layout] = &[
+    watchdogs(
+        "five-long-leases",
+        "five machines with armed watchdogs, leases longer than the watchdogs' margin",
+        &["alpha", "beta", "gamma", "delta", "epsilon"],
+        LONG_LEASES,
+    ),
+    watchdogs(
+        "four-watchdog",
+        "four machines with armed watchdogs, no devices",
+        &["alpha", "beta", "gamma", "delta"],
+        FOUR,
+    ),
+];
 
 /// The layout of this name.
 pub(super) fn find(name: &str) -> Option<Layout> {

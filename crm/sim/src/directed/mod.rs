@@ -1,7 +1,8 @@
 //! Directed plans: one for each rule that drawn plans do not need. Where a drawn plan strikes at
 //! drawn moments, a directed one follows the trace of one hole: it waits for the moment and does
 //! the one thing that the rule is there for. The seed spreads every time, every delay and every
-//! disk, and whatever happens stays within AS1 to AS6, so that the sound rules must pass.
+//! disk, and whatever happens stays within AS1 to AS6 (but for `slow-wake`, where the clock does not), so
+//! that the sound rules must pass.
 //!
 //! What it did is written into the world's plan as ordinary faults, and printed with the trace.
 
@@ -9,10 +10,12 @@ mod authority;
 mod chain;
 mod course;
 mod driver;
+mod feeding;
 mod forks;
 mod layouts;
 mod proofs;
 mod reports;
+mod stall;
 
 pub use course::{COURSES, Course};
 

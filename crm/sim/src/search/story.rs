@@ -25,6 +25,8 @@ pub enum Story {
     OwnerDies,
     /// The same, while the first group is banned from the second node (H24).
     Banned,
+    /// The same, and every group is.
+    AllBanned,
     /// The daemon of the machine that runs the first group dies; what runs goes on (H15, H16).
     DaemonRestarts,
     /// The first two machines do not hear one another for a while.
@@ -46,6 +48,7 @@ pub const STORIES: &[(&str, Story)] = &[
     ("joins", Story::Joins),
     ("owner-dies", Story::OwnerDies),
     ("banned", Story::Banned),
+    ("all-banned", Story::AllBanned),
     ("daemon-restarts", Story::DaemonRestarts),
     ("cut", Story::Cut),
     ("isolated", Story::Isolated),
@@ -73,6 +76,7 @@ impl Story {
         let begin = match self {
             Story::Joins => Begin::Joined,
             Story::Banned => Begin::Banned { node: 1 },
+            Story::AllBanned => Begin::AllBanned { node: 1 },
             _ => Begin::Founded,
         };
         let act = |at, wish| Act { at, seat: 0, wish };
@@ -107,7 +111,7 @@ impl Story {
             return Err(format!("{} does not come up by itself", layout.name));
         }
         match self {
-            Story::OwnerDies | Story::Banned => {
+            Story::OwnerDies | Story::Banned | Story::AllBanned => {
                 world.power_off(owner, "crash");
                 world.queue.push(START + 5 * SECOND, Happening::PowerOn { seat: owner });
             }
