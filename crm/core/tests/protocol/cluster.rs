@@ -6,7 +6,7 @@ use crm_core::model::{
     Resource, RestartPolicy, Timeouts, Timing,
 };
 use crm_core::operation::{Action, DataWord, OpOutcome, OpResult, Operation};
-use crm_core::packet::Packet;
+use crm_core::packet::{Message, Packet};
 use crm_core::record::{Record, Stored};
 use crm_core::time::{Span, Time};
 use crm_core::{Destination, FenceResult, Input, Node, Output, Start, WatchdogDuty};
@@ -130,7 +130,20 @@ pub(crate) struct Machine {
     margin: Span,
 }
 
+/// A packet as it was sent, and what was on every disk at that moment.
+pub(crate) struct Sent {
+    pub(crate) from: NodeId,
+    pub(crate) to: NodeId,
+    pub(crate) message: Message,
+    pub(crate) disks: BTreeMap<NodeId, Stored>,
+}
+
 pub(crate) struct Lab {
+    /// Everything that was sent but heartbeats, while `watching`.
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) watching: bool,
+    /// What was on every disk when a start of a group was asked for, while `watching`.
+    pub(crate) asked_to_start: Vec<(NodeId, String, BTreeMap<NodeId, Stored>)>,
     /// How long a stop takes.
     pub(crate) stop_takes: Span,
     /// Disks that take longer than the others.
@@ -183,6 +196,9 @@ impl Lab {
             record.old_voters.insert(name.clone(), store(i));
         }
         let mut lab = Lab {
+            sent: vec![],
+            watching: false,
+            asked_to_start: vec![],
             stop_takes: Span::millis(20),
             slow_disks: BTreeMap::new(),
             loses: None,
@@ -299,6 +315,10 @@ impl Lab {
                 }
                 Output::Run(op) => {
                     self.told.insert(name.clone(), op.word.clone());
+                    if self.watching && op.action == Action::Start {
+                        let start = (name.clone(), op.group.to_string(), self.disks());
+                        self.asked_to_start.push(start);
+                    }
                     // R4.
                     assert!(name.as_str() != crm_core::model::WITNESS, "a witness calls {op:?}");
                     let takes =
@@ -349,6 +369,12 @@ impl Lab {
         };
         let Some(machine) = self.machines.get_mut(&from) else { return };
         machine.counter += 1;
+        if self.watching && !matches!(packet.message, Message::Heartbeat(_)) {
+            let (from, to, message) = (from.clone(), target.clone(), packet.message.clone());
+            let disks = self.disks();
+            self.sent.push(Sent { from, to, message, disks });
+        }
+        let Some(machine) = self.machines.get_mut(&from) else { return };
         if self.loses.is_some_and(|loses| loses(&from, &packet)) {
             return;
         }
@@ -479,6 +505,10 @@ impl Lab {
     pub(crate) fn status(&self, name: &str) -> crm_core::status::Status {
         let machine = &self.machines[&NodeId::new(name)];
         machine.node.as_ref().map(|n| n.status(self.now)).unwrap_or_default()
+    }
+
+    fn disks(&self) -> BTreeMap<NodeId, Stored> {
+        self.machines.iter().map(|(name, machine)| (name.clone(), machine.disk.clone())).collect()
     }
 
     /// Who coordinates, in the eyes of those who run.

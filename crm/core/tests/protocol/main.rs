@@ -3,8 +3,10 @@
 mod authority;
 mod cluster;
 mod crash_loop;
+mod epochs;
 mod holes;
 mod placing;
+mod records;
 mod told;
 mod witness;
 
