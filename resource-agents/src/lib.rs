@@ -6,6 +6,7 @@
 //! - [`contract`] is what every agent obeys: actions, exit codes, parameters, descriptor 3.
 //! - [`conformance`] runs an agent (ours, OCF, anybody's) through that contract.
 //! - [`drbd`] asks DRBD's tools on this machine.
+//! - [`systemd`] speaks to systemd.
 //! - [`ocf`] reads the meta-data of OCF agents into the same type.
 
 pub mod conformance;
@@ -13,6 +14,7 @@ pub mod contract;
 pub mod drbd;
 pub mod metadata;
 pub mod ocf;
+pub mod systemd;
 
 mod channel;
 mod child;

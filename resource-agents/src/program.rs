@@ -7,9 +7,10 @@ use std::path::Path;
 use crate::channel::Channel;
 use crate::contract::{Action, Call, Context, Exit, Failure, Outcome, Parameters};
 use crate::metadata::MetaData;
-use crate::{drbd, filesystem, mysql, process, syscall, vip};
+use crate::{drbd, filesystem, mysql, process, syscall, systemd, vip};
 
-/// The names of the built-in agents.
+/// The names of the built-in agents. The one for the class `systemd:` is not among them: it is no
+/// name for `cluster.yaml`.
 pub const BUILTIN: &[&str] = &["drbd", "filesystem", "mysql", "process", "vip"];
 
 /// Is there a built-in agent of this name?
@@ -24,6 +25,7 @@ pub fn meta_data(name: &str) -> Option<MetaData> {
         "filesystem" => Some(filesystem::meta_data()),
         "mysql" => Some(mysql::meta_data()),
         "process" => Some(process::meta_data()),
+        systemd::NAME => Some(systemd::meta_data()),
         "vip" => Some(vip::meta_data()),
         _ => None,
     }
@@ -35,6 +37,7 @@ fn run(name: &str, call: &Call) -> Outcome {
         "filesystem" => filesystem::run(call),
         "mysql" => mysql::run(call),
         "process" => process::run(call),
+        systemd::NAME => systemd::run(call),
         "vip" => vip::run(call),
         _ => Err(Failure::new(Exit::Arguments, format!("there is no agent `{name}`"))),
     }

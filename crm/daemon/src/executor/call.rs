@@ -20,7 +20,6 @@ pub(crate) struct Places {
     pub(crate) this_program: PathBuf,
     pub(crate) lsb_dir: PathBuf,
     pub(crate) heartbeat_dir: PathBuf,
-    pub(crate) systemctl: PathBuf,
     /// Where `fence_…` programs are.
     pub(crate) fence_dirs: Vec<PathBuf>,
 }
@@ -98,11 +97,12 @@ pub(crate) fn call(places: &Places, operation: &Operation, token: &str) -> Resul
             }
         }
         AgentClass::Systemd => {
-            let word = if action == Action::Status { "is-active".to_owned() } else { word };
-            let unit = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
-            let arguments = vec![word, "--".to_owned(), unit];
-            found(&places.systemctl)
-                .map(|()| call(places.systemctl.clone(), arguments, Judge::Systemd))
+            // Ours, which speaks to systemd itself: jobs have results, and states have names.
+            let agent = crm_agents::systemd::NAME.to_owned();
+            let mut call = call(places.this_program.clone(), vec![agent, word], Judge::Ocf);
+            call.own_name = Some(AGENT_NAME);
+            call.environment.insert("CRM_UNIT".to_owned(), name.to_owned());
+            Ok(call)
         }
     }
 }
@@ -133,7 +133,6 @@ impl Places {
             this_program: PathBuf::from("/proc/self/exe"),
             lsb_dir: PathBuf::from("/etc/init.d"),
             heartbeat_dir: PathBuf::from("/etc/ha.d/resource.d"),
-            systemctl: PathBuf::from("/usr/bin/systemctl"),
             fence_dirs: ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from).to_vec(),
         }
     }
@@ -153,6 +152,16 @@ mod tests {
         let call = call(&places(dir.path()), &operation, "t").expect("found");
         assert_eq!(call.arguments, ["TEST01", "x y", "start"]);
         assert_eq!(call.judge, Judge::Words);
+    }
+
+    #[test]
+    fn a_unit_is_named_to_our_own_agent() {
+        let dir = crate::testing::Dir::new();
+        let operation = operation("systemd:nginx", Action::Status);
+        let call = call(&places(dir.path()), &operation, "t").expect("built in");
+        assert_eq!(call.arguments, ["systemd", "status"]);
+        assert_eq!(call.own_name, Some(AGENT_NAME));
+        assert_eq!((call.environment["CRM_UNIT"].as_str(), call.judge), ("nginx", Judge::Ocf));
     }
 
     #[test]

@@ -13,8 +13,6 @@ pub(crate) enum Judge {
     Lsb,
     /// Heartbeat's: the numbers for start and stop, the words of the output for status.
     Words,
-    /// The word that `systemctl is-active` prints.
-    Systemd,
 }
 
 /// The outcome, and words of our own where the number says too little.
@@ -30,7 +28,6 @@ pub(crate) fn judge(
     let is_status = action == Action::Status;
     let outcome = match (judge, code) {
         (Judge::Words, _) if is_status => return words(code, output),
-        (Judge::Systemd, _) if is_status => return unit_state(code, output),
         (_, 0) => OpOutcome::Done,
         (Judge::Ocf, 7) if is_status => OpOutcome::NotRunning,
         (Judge::Ocf, 8) if is_status => OpOutcome::RunningPromoted,
@@ -62,17 +59,6 @@ fn words(code: i32, output: &str) -> (OpOutcome, Option<String>) {
     }
 }
 
-/// A unit that is `failed` has no process left.
-fn unit_state(code: i32, output: &str) -> (OpOutcome, Option<String>) {
-    let state = output.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    match state {
-        "active" | "reloading" | "refreshing" => (OpOutcome::Done, None),
-        "inactive" => (OpOutcome::NotRunning, None),
-        "failed" => (OpOutcome::NotRunning, Some("the unit is in state `failed`".to_owned())),
-        other => (OpOutcome::Failed { code }, Some(format!("the unit is in state {other:?}"))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,7 +82,6 @@ mod tests {
             (Judge::Lsb, Stop, 7, OpOutcome::Done),
             (Judge::Lsb, Start, 7, OpOutcome::Failed { code: 7 }),
             (Judge::Words, Start, 1, OpOutcome::Failed { code: 1 }),
-            (Judge::Systemd, Stop, 0, OpOutcome::Done),
         ] {
             assert_eq!(
                 judge(kind, action, exit(code), "").0,
@@ -128,13 +113,5 @@ mod tests {
             let got = judge(Judge::Words, Action::Status, exit(3), text).0;
             assert_eq!(got, expected, "{text:?}");
         }
-    }
-
-    #[test]
-    fn a_unit_between_two_states_is_neither_running_nor_stopped() {
-        let of = |text| judge(Judge::Systemd, Action::Status, exit(3), text).0;
-        assert_eq!(of("inactive\n"), OpOutcome::NotRunning);
-        assert_eq!(of("failed\n"), OpOutcome::NotRunning);
-        assert_eq!(of("deactivating\n"), OpOutcome::Failed { code: 3 });
     }
 }

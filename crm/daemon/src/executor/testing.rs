@@ -21,7 +21,6 @@ pub(crate) fn places(dir: &Path) -> Places {
         this_program: "/proc/self/exe".into(),
         lsb_dir: dir.to_owned(),
         heartbeat_dir: dir.to_owned(),
-        systemctl: dir.join("systemctl"),
         fence_dirs: vec![dir.to_owned()],
     }
 }

@@ -7,6 +7,7 @@ mod addresses;
 mod drbd;
 mod mounts;
 mod process;
+mod units;
 
 use crate::happening::{Happening, Tell};
 use addresses::Network;
@@ -16,6 +17,7 @@ use mounts::Mounts;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use tokio::task::AbortHandle;
+use units::Units;
 
 /// One thing to watch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +32,8 @@ pub(crate) enum Watch {
     Mount(String),
     /// `drbd RESOURCE`: DRBD says that its state changed.
     Drbd(String),
+    /// `unit UNIT`: systemd says that its state changed.
+    Unit(String),
 }
 
 impl Watch {
@@ -48,6 +52,7 @@ impl Watch {
             }
             "mount" if what.starts_with('/') => Some(Watch::Mount(what.to_owned())),
             "drbd" if !what.is_empty() => Some(Watch::Drbd(what.to_owned())),
+            "unit" if !what.is_empty() => Some(Watch::Unit(what.to_owned())),
             _ => None,
         }
     }
@@ -65,6 +70,7 @@ pub(crate) struct Watches {
     network: Network,
     mounts: Mounts,
     drbd: Drbd,
+    units: Units,
 }
 
 impl Watches {
@@ -73,6 +79,7 @@ impl Watches {
             network: Network::new(tell.clone()),
             mounts: Mounts::new(tell.clone()),
             drbd: Drbd::new(tell.clone()),
+            units: Units::new(tell.clone()),
             tell,
             by_owner: BTreeMap::new(),
             processes: BTreeMap::new(),
@@ -110,6 +117,7 @@ impl Watches {
             Watch::Carrier(interface) => self.network.add_carrier(owner, interface),
             Watch::Mount(path) => self.mounts.add(owner, path),
             Watch::Drbd(resource) => self.drbd.add(owner, resource),
+            Watch::Unit(unit) => self.units.add(owner, unit),
         }
     }
 
@@ -124,6 +132,7 @@ impl Watches {
             Watch::Carrier(interface) => self.network.remove_carrier(owner, interface),
             Watch::Mount(path) => self.mounts.remove(owner, path),
             Watch::Drbd(resource) => self.drbd.remove(owner, resource),
+            Watch::Unit(unit) => self.units.remove(owner, unit),
         }
     }
 }
@@ -150,7 +159,7 @@ mod tests {
             "process -4",
             "address x",
             "mount x",
-            "unit a",
+            "unit",
             "carrier ",
             "drbd ",
         ] {
