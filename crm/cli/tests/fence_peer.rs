@@ -220,7 +220,7 @@ fn a_ban_is_lifted_once_drbd_says_that_the_copy_is_good() {
     }
     let changes = daemon.changes();
     assert!(
-        matches!(changes.as_slice(), [Change::LiftBan { group, node }]
+        matches!(changes.as_slice(), [Change::LiftBan { group, node, .. }]
             if group.as_str() == "data" && node.as_str() == "alpha"),
         "{changes:?}"
     );

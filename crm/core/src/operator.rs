@@ -77,10 +77,13 @@ pub enum Command {
         by: NodeId,
         reason: String,
     },
-    /// A copy that was banned holds everything again.
+    /// A copy that was banned holds everything again. Lifts the ban that the caller saw before it looked at
+    /// the copy, and none that came since: the owner may write alone again under that one (H24).
     LiftBan {
         group: GroupId,
         node: NodeId,
+        /// The ban's whole text; it names the record that placed it.
+        ban: String,
     },
 }
 

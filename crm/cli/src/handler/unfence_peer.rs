@@ -63,10 +63,10 @@ fn lift(call: &Call) -> Result<String, Why> {
     let resource = picture.get(&call.resource);
     let resource = resource.ok_or_else(|| Why::NotNow("the resource is not up here".to_owned()))?;
     let mut said = Vec::new();
-    for node in banned.into_keys().filter(|node| concerns(call, &seen.me, node)) {
+    for (node, ban) in banned.into_iter().filter(|(node, _)| concerns(call, &seen.me, node)) {
         is_whole(resource, node == seen.me)?;
         let group = seen.group.clone();
-        said.push(commit(&mut client, Command::LiftBan { group, node })?);
+        said.push(commit(&mut client, Command::LiftBan { group, node, ban })?);
     }
     match said.is_empty() {
         true => Ok("no copy that this is about is banned".to_owned()),

@@ -126,11 +126,20 @@ impl<R: Rules> Node<R> {
                 known_group(&cluster, &group)?;
                 known_node(&cluster, &node)?;
                 may_ban(next, &group, &node, &by)?;
-                let reason = reason.chars().take(BAN_REASON_MAX).collect();
+                let reason: String = reason.chars().take(BAN_REASON_MAX).collect();
+                // So that no ban is taken for an earlier one of the same words.
+                let reason = format!("{reason} (record {})", next.stamp);
                 next.bans.entry(group.clone()).or_default().insert(node.clone(), reason);
                 Ok(format!("group {group} does not run on {node} until its copy is whole again"))
             }
-            Command::LiftBan { group, node } => {
+            Command::LiftBan { group, node, ban } => {
+                let now = next.bans.get(&group).and_then(|nodes| nodes.get(&node));
+                if let Some(newer) = now.filter(|now| **now != ban) {
+                    return Err(refused(
+                        format!("the copy of group {group} on {node} was banned anew: {newer}"),
+                        "look at the copy again; what was seen of it is older than this ban",
+                    ));
+                }
                 let lifted = next.bans.get_mut(&group).and_then(|nodes| nodes.remove(&node));
                 next.bans.retain(|_, nodes| !nodes.is_empty());
                 Ok(match lifted {

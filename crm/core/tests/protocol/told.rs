@@ -89,7 +89,8 @@ fn i8_the_only_copy_that_is_not_recorded_as_stale_is_the_freshest() {
     ban(&mut lab, "c");
     assert!(told(&lab, "a").freshest);
     assert!(!told(&lab, "b").freshest);
-    let command = Command::LiftBan { group: "db".into(), node: "b".into() };
+    let seen = lab.status("a").groups[0].bans[&"b".into()].clone();
+    let command = Command::LiftBan { group: "db".into(), node: "b".into(), ban: seen };
     lab.handle(&"a".into(), Input::Operator { request: RequestId(9), command });
     lab.run(Span::secs(25));
     assert!(!told(&lab, "a").freshest);
