@@ -303,6 +303,12 @@ impl<R: Rules> Node<R> {
         }
         let (Some(peer), Some(record)) = (self.peers.get(to), self.record()) else { return true };
         let counts = record.voters != record.old_voters && record.old_voters.contains_key(to);
+        // Another may have been elected meanwhile, and have had an earlier run of that node proved dead:
+        // who was elected before this run came asked for that before, too, and has most voters.
+        let followed = self.followed_at().is_some_and(|at| at >= peer.run_since);
+        if R::holds(Rule::AuthorityIsConfirmed) && !followed {
+            return true;
+        }
         // What is committed may still grant what a record under way takes away on the proof.
         let under_way = R::holds(Rule::AuthorityAwaitsMove)
             && self.coordinating().is_some_and(|c| c.committed != Some(record.stamp));

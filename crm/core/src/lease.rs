@@ -83,9 +83,14 @@ impl<R: Rules> Node<R> {
         }
     }
 
-    /// When the coordinator's lease ends: L after the newest moment at which a deciding set of
-    /// voters is known to have heard it.
+    /// When the coordinator's lease ends: L after a deciding set of voters last heard it.
     pub(crate) fn coordinator_lease_until(&self) -> Option<Time> {
+        self.followed_at().map(|time| time + self.lease_length())
+    }
+
+    /// The newest moment at which a deciding set of voters is known to have heard this coordinator,
+    /// and to have followed it: no other was elected before.
+    pub(crate) fn followed_at(&self) -> Option<Time> {
         let coordinator = self.coordinating()?;
         let record = self.record()?;
         let proved = self.proved();
@@ -101,8 +106,7 @@ impl<R: Rules> Node<R> {
                 .map(|(voter, _)| voter.clone())
                 .collect();
             present.insert(self.id.clone());
-            (weigh::<R>(record, &present, &proved, authority) == Weight::Decisive)
-                .then_some(time + self.lease_length())
+            (weigh::<R>(record, &present, &proved, authority) == Weight::Decisive).then_some(time)
         })
     }
 

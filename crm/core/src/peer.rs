@@ -19,6 +19,8 @@ pub(crate) struct Peer<R: Rules> {
     pub(crate) late: bool,
     /// Since when it has been alive without a break.
     pub(crate) alive_since: Time,
+    /// Since when its present run is live.
+    pub(crate) run_since: Time,
     /// Of the live incarnation only.
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) report: Option<Report>,
@@ -68,6 +70,7 @@ impl<R: Rules> Peer<R> {
             alive: false,
             late: false,
             alive_since: now,
+            run_since: now,
             heartbeat: None,
             report: None,
             proof: None,
@@ -104,6 +107,7 @@ impl<R: Rules> Peer<R> {
         self.heartbeat = None;
         self.report = None;
         self.alive_since = now;
+        self.run_since = now;
         for link in &mut self.links {
             link.forget_run();
         }
@@ -152,6 +156,7 @@ impl<R: Rules> std::hash::Hash for Peer<R> {
         (&self.session, &self.links, self.heard, self.alive, self.alive_since).hash(state);
         (&self.heartbeat, &self.report, &self.proof, self.heartbeat_at).hash(state);
         (self.renewed, self.authority_to, self.forked, self.proposed_at).hash(state);
+        self.run_since.hash(state);
     }
 }
 

@@ -40,6 +40,9 @@ pub enum Rule {
     /// R12: what is committed is not told to a node whose death is proved while a record that acts on
     /// the proof is under way.
     AuthorityAwaitsMove,
+    /// R12: a run that came after this coordinator's election is given authority once a deciding set
+    /// has answered since.
+    AuthorityIsConfirmed,
     /// H10: both voter sets decide.
     JointVoters,
     /// H12: the owner stays in the grant until its stop is proved.

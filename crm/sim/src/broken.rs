@@ -364,6 +364,13 @@ pub fn all() -> Vec<Broken> {
         directed("fed-while-stopping", &[FeedEnds], Course::StopsThatHang, 20, ONE_NODE),
         directed("vote-without-record", &[VoteCarriesRecord], Course::SameVersion, 20, HISTORY),
         directed("proof-never-spent", &[ProofIsSpent], Course::BackTooSoon, 20, ONE_NODE),
+        directed(
+            "deposed-gives-authority",
+            &[AuthorityIsConfirmed],
+            Course::BackBesideTheDeposed,
+            20,
+            ONE_NODE,
+        ),
         directed("told-too-soon", &[AuthorityAwaitsMove], Course::BackTooSoon, 20, ONE_NODE),
         directed("lease-not-nested", &[LeaseIsNested], Course::Chain, 20, ONE_NODE),
     ]

@@ -90,6 +90,7 @@ caught! {
     h8_lease_without_record "lease-without-record"
     h9_wait_from_silence "wait-from-silence"
     i7_role_not_followed "role-not-followed"
+    r12_deposed_gives_authority "deposed-gives-authority"
     r12_told_too_soon "told-too-soon"
     h4_silence_decides_tie "silence-decides-tie"
     h11_votes_shrink "votes-shrink"

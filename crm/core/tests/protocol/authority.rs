@@ -42,3 +42,34 @@ fn r12_a_committed_grant_is_not_told_while_its_move_is_under_way() {
     let voters = lab.status(&leader).nodes.iter().filter(|n| n.voter).count();
     assert_eq!(voters, 5, "{}", lab.log.join("\n"));
 }
+
+/// The owner is cut off together with the coordinator. The others elect one of their own, which has the
+/// owner proved dead. It is back at once, beside the old coordinator, whose lease still holds.
+#[test]
+fn r12_a_deposed_coordinator_gives_a_later_run_no_authority() {
+    let mut lab = Lab::new("device L=20 a b c d e | g@e");
+    lab.run(Span::secs(6));
+    assert_eq!(lab.holders("g"), ["e"], "{}", lab.log.join("\n"));
+    let leader = lab.coordinators().into_iter().next().unwrap();
+    assert_ne!(leader, "e");
+    let names: Vec<NodeId> = lab.machines.keys().cloned().collect();
+    let inside = |name: &NodeId| name.as_str() == leader || name.as_str() == "e";
+    for other in names.iter().filter(|name| !inside(name)) {
+        lab.cut(&leader, other.as_str());
+        lab.cut("e", other.as_str());
+    }
+    for _ in 0..100 {
+        lab.run(Span::millis(50));
+        if lab.fenced == ["e".into()] {
+            break;
+        }
+    }
+    assert_eq!(lab.fenced, ["e".into()], "{}", lab.log.join("\n"));
+    lab.boot(&"e".into());
+    lab.run(Span::secs(10));
+    assert!(lab.twice.is_empty(), "I1: {:?}\n{}", lab.twice, lab.log.join("\n"));
+    assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
+    lab.cut.clear();
+    lab.run(Span::secs(30));
+    assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
+}

@@ -35,3 +35,20 @@ pub(super) fn back_too_soon<R: Rules>(driver: &mut Driver<R>) -> Option<()> {
     driver.strikes(Kind::SlowDisk { seat: coordinator, slowness }, FOR_LONG);
     driver.waits(9 * SECOND)
 }
+
+/// The owner of a group is cut off together with the coordinator. The others elect one of their own,
+/// which has the owner proved dead and gives the group away. The owner is back at once, beside the
+/// old coordinator, whose lease still holds.
+pub(super) fn back_beside_the_deposed<R: Rules>(driver: &mut Driver<R>) -> Option<()> {
+    driver.settles()?;
+    let deposed = leader(&driver.world)?;
+    let others = driver.others(&[deposed]);
+    let back = driver.one_of(&others)?;
+    driver.brings(0, back)?;
+    let deposed = leader(&driver.world)?;
+    let others = driver.others(&[deposed, back]);
+    driver.strikes(Kind::BootsFast { seat: back }, FOR_LONG);
+    driver.parts(&[deposed, back], &others);
+    driver.until(9 * SECOND, |world| !world.machines[back].powered)?;
+    driver.waits(9 * SECOND)
+}

@@ -29,6 +29,8 @@ pub enum Course {
     Chain,
     /// H7, R12: a node that was proved dead is back while its group is being given away.
     BackTooSoon,
+    /// R12: a node that was proved dead is back beside a coordinator that does not know of it.
+    BackBesideTheDeposed,
 }
 
 /// Every directed plan: name, plan, layout.
@@ -44,6 +46,7 @@ pub const COURSES: &[(&str, Course, &str)] = &[
     ("lost-reports", Course::LostReports, "trio"),
     ("chain", Course::Chain, "five-long-leases"),
     ("back-too-soon", Course::BackTooSoon, "five"),
+    ("back-beside-the-deposed", Course::BackBesideTheDeposed, "five-devices"),
 ];
 
 impl Course {
@@ -74,6 +77,7 @@ impl Course {
             Course::StopsThatHang => feeding::stops_that_hang(driver),
             Course::LostReports => reports::lost_reports(driver),
             Course::Chain => chain::chain(driver),
+            Course::BackBesideTheDeposed => authority::back_beside_the_deposed(driver),
             Course::BackTooSoon => authority::back_too_soon(driver),
         }
     }

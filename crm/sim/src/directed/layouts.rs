@@ -23,6 +23,31 @@ groups:
       - ocf:rehearsal:mysql: {name: mysql, interval: 5s, timeouts: {start: 8s, stop: 8s, status: 4s}}
 ";
 
+/// A lease that outlasts a boot.
+const DEVICES: &str = "\
+cluster: rehearsal
+nodes:
+  alpha: {links: [10.0.0.1, 10.0.1.1]}
+  beta: {links: [10.0.0.2, 10.0.1.2]}
+  gamma: {links: [10.0.0.3, 10.0.1.3]}
+  delta: {links: [10.0.0.4, 10.0.1.4]}
+  epsilon: {links: [10.0.0.5, 10.0.1.5]}
+heartbeat: {deadtime: 1s, initdead: 5s, lease: 10s}
+fencing:
+  alpha: {agent: command, command: /usr/local/sbin/off-alpha, timeout: 10s}
+  beta: {agent: command, command: /usr/local/sbin/off-beta, timeout: 10s}
+  gamma: {agent: command, command: /usr/local/sbin/off-gamma, timeout: 10s}
+  delta: {agent: command, command: /usr/local/sbin/off-delta, timeout: 10s}
+  epsilon: {agent: command, command: /usr/local/sbin/off-epsilon, timeout: 10s}
+fencing_delay: 12s
+groups:
+  db:
+    prefer: [alpha, beta]
+    resources:
+      - ocf:rehearsal:disk: {name: disk, interval: 5s, timeouts: {start: 8s, stop: 8s, status: 4s}}
+      - ocf:rehearsal:mysql: {name: mysql, interval: 5s, timeouts: {start: 8s, stop: 8s, status: 4s}}
+";
+
 const FOUR: &str = "\
 cluster: rehearsal
 nodes:
@@ -39,7 +64,7 @@ groups:
       - ocf:rehearsal:disk: {name: disk, interval: 5s, timeouts: {start: 8s, stop: 8s, status: 4s}}
 ";
 
-const fn watchdogs(
+const fn layout(
     name: &'static str,
     about: &'static str,
     nodes: &'static [&'static str],
@@ -60,18 +85,28 @@ const fn watchdogs(
 }
 
 const DIRECTED: &[Layout] = &[
-    watchdogs(
+    layout(
         "five-long-leases",
         "five machines with armed watchdogs, leases longer than the watchdogs' margin",
         &["alpha", "beta", "gamma", "delta", "epsilon"],
         LONG_LEASES,
     ),
-    watchdogs(
+    layout(
         "four-watchdog",
         "four machines with armed watchdogs, no devices",
         &["alpha", "beta", "gamma", "delta"],
         FOUR,
     ),
+    Layout {
+        watchdog: false,
+        device: true,
+        ..layout(
+            "five-devices",
+            "five machines, fencing devices, leases longer than a boot",
+            &["alpha", "beta", "gamma", "delta", "epsilon"],
+            DEVICES,
+        )
+    },
 ];
 
 /// The layout of this name.
