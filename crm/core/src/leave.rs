@@ -4,7 +4,7 @@ use crate::Shutdown;
 use crate::event::Event;
 use crate::execute::Want;
 use crate::id::{GroupId, RequestId};
-use crate::model::Cluster;
+use crate::model::{Cluster, WITNESS};
 use crate::node::Node;
 use crate::operator::Command;
 use crate::packet::GroupPhase;
@@ -132,9 +132,18 @@ impl<R: Rules> Node<R> {
             let votes =
                 record.voters.contains_key(&self.id) || record.old_voters.contains_key(&self.id);
             let pair = record.voters.len().max(record.old_voters.len()) == 2;
+            // Beside a witness the leaver keeps its vote, and waits only for one who could lead.
+            let bound_by_pair = match record.voters.keys().any(|name| name.as_str() == WITNESS) {
+                true => obeyed.cluster.nodes.iter().any(|node| {
+                    node.voter
+                        && !record.voters.contains_key(&node.id)
+                        && self.peers.get(&node.id).is_some_and(|peer| peer.alive)
+                }),
+                false => votes,
+            };
             // The only voter leaves nobody behind who could decide: it waits for one to be added.
             let sole = record.voters.len() == 1 && record.voters.contains_key(&self.id);
-            let bound = owns || sole || (pair && votes);
+            let bound = owns || sole || (pair && bound_by_pair);
             record.intents.leaving.contains(&self.id) && !bound
         });
         if agreed {

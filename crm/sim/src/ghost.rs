@@ -2,7 +2,7 @@
 
 use crate::clock::Micros;
 use crate::queue::Seat;
-use crm_core::id::{Epoch, GroupId, Incarnation, NodeId, RequestId, ResourceId, Stamp};
+use crm_core::id::{Epoch, GroupId, Incarnation, NodeId, RequestId, ResourceId, Stamp, StoreId};
 use crm_core::record::Record;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -44,8 +44,8 @@ pub struct Ghost {
     pub coordinators: BTreeMap<Epoch, (Seat, Incarnation)>,
     /// Highest epoch that each machine told anybody.
     pub epochs: BTreeMap<Seat, Epoch>,
-    /// Votes given, by voter and epoch.
-    pub votes: BTreeMap<(Seat, Epoch), NodeId>,
+    /// Votes given, by voter, its store and epoch.
+    pub votes: BTreeMap<(Seat, StoreId, Epoch), NodeId>,
     /// Committed notices that reached a daemon in its present incarnation, by seat and run.
     pub told: BTreeMap<(Seat, u32), BTreeSet<Stamp>>,
     /// Packets that reached a daemon, by seat and run: sender's incarnation and number. Kept only

@@ -11,7 +11,7 @@ use crate::invariants::{
 use crate::queue::Seat;
 use crate::world::World;
 use crm_core::Input;
-use crm_core::id::{Epoch, NodeId, Stamp};
+use crm_core::id::{Epoch, NodeId, Stamp, StoreId};
 use crm_core::operation::{Action, Operation};
 use crm_core::packet::{Message, Packet};
 use crm_core::record::Stored;
@@ -34,9 +34,9 @@ pub(crate) fn packet<R: Rules>(world: &mut World<R>, seat: Seat, packet: &Packet
                 }
             }
         }
-        Message::Vote { epoch, .. } => {
+        Message::Vote { epoch, store, .. } => {
             on_disk(world, seat, *epoch, None, "a vote");
-            one_vote_per_epoch(world, seat, *epoch, &packet.to);
+            one_vote_per_epoch(world, seat, *store, *epoch, &packet.to);
         }
         Message::VoteRequest { epoch } => on_disk(world, seat, *epoch, None, "a request for votes"),
         Message::Accepted { stamp, epoch, .. } => {
@@ -75,8 +75,16 @@ fn on_disk<R: Rules>(
     }
 }
 
-fn one_vote_per_epoch<R: Rules>(world: &mut World<R>, seat: Seat, epoch: Epoch, to: &NodeId) {
-    let voted = world.ghost.votes.entry((seat, epoch)).or_insert_with(|| to.clone());
+/// R2. A machine that came back with an empty disk is another voter (R18, H22): no vote of its new store counts where the
+/// old one is listed.
+fn one_vote_per_epoch<R: Rules>(
+    world: &mut World<R>,
+    seat: Seat,
+    store: StoreId,
+    epoch: Epoch,
+    to: &NodeId,
+) {
+    let voted = world.ghost.votes.entry((seat, store, epoch)).or_insert_with(|| to.clone());
     if voted != to {
         let detail =
             format!("{} voted for {voted} and for {to} in epoch {epoch}", world.machines[seat].id);

@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 use crate::id::NodeId;
-use crate::model::Cluster;
+use crate::model::{Cluster, WITNESS};
 use crate::node::Node;
 use crate::quorum::{Weight, weigh};
 use crate::record::Record;
@@ -127,7 +127,8 @@ impl<R: Rules> Node<R> {
         (weight == Weight::Decisive).then(|| (name.clone(), why))
     }
 
-    /// R14: asked to leave, and reported under the present record that nothing of it runs.
+    /// R14: asked to leave, and reported under the present record that nothing of it runs. Who stays must be able to
+    /// lead: a witness alone never does (R4), so beside it the leaver keeps its vote for the time it is back.
     fn has_left(&self, record: &Record, node: &NodeId) -> bool {
         record.intents.leaving.contains(node)
             && !record.grants.values().any(|grant| grant.owner == *node)
@@ -136,6 +137,7 @@ impl<R: Rules> Node<R> {
             })
             && record.voters.keys().any(|other| {
                 other != node
+                    && other.as_str() != WITNESS
                     && (*other == self.id || self.peers.get(other).is_some_and(|peer| peer.alive))
             })
     }

@@ -4,6 +4,7 @@ use super::cluster::Lab;
 use crm_core::id::{NodeId, StoreId};
 use crm_core::record::Stored;
 use crm_core::time::Span;
+use crm_core::{Input, Shutdown};
 
 fn witness() -> NodeId {
     NodeId::new(crm_core::model::WITNESS)
@@ -124,4 +125,34 @@ fn a_node_that_the_witness_does_not_hear_says_so() {
     let said = lab.status("b").warnings.join("\n");
     assert!(said.contains("does not hear node b, which hears it"), "{said}");
     nothing_moved(&lab);
+}
+
+/// Only beta and the witness vote, alpha being down: beta that leaves must not leave all votes to the witness, which
+/// never leads. When both are back somebody does.
+#[test]
+fn r14_who_leaves_a_witness_alone_keeps_its_vote() {
+    let mut lab = settled("device a b witness | g@a");
+    lab.crash(&witness());
+    lab.machines.get_mut(&witness()).unwrap().disk = Stored::new(StoreId(77));
+    lab.boot(&witness());
+    lab.run(Span::millis(600));
+    assert!(!votes(&lab, "a"), "{}", lab.log.join("\n"));
+    lab.crash(&witness());
+    lab.run(Span::secs(3));
+    lab.crash(&"a".into());
+    lab.run(Span::secs(15));
+    lab.boot(&witness());
+    lab.run(Span::secs(10));
+    assert!(votes(&lab, "b") && lab.holders("g") == ["b"], "{}", lab.log.join("\n"));
+    lab.handle(&"b".into(), Input::Shutdown { how: Shutdown::Leave });
+    lab.run(Span::secs(5));
+    assert!(lab.machines[&"b".into()].node.is_none(), "it left\n{}", lab.log.join("\n"));
+    let kept = lab.machines[&witness()].disk.record.clone().unwrap().voters;
+    assert!(kept.contains_key(&NodeId::new("b")), "{kept:?}");
+    lab.boot(&"a".into());
+    lab.run(Span::secs(5));
+    lab.boot(&"b".into());
+    lab.run(Span::secs(30));
+    assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
+    assert!(lab.twice.is_empty(), "{:?}", lab.twice);
 }
