@@ -68,9 +68,9 @@ fn hb49_hb25_i8_init_promotes_nothing_and_stale_data_are_not_served_alone() {
     // HB25: it boots alone. DRBD's wait for its peer ends by itself; the cluster's does not, and says so.
     pair.beta.power_on().unwrap();
     pair.beta.wait_running().unwrap();
-    let told = pair.beta.until("crm why web | grep -B20 -A20 confirm-dead", LONG).unwrap();
+    let told = pair.beta.until("crm status | grep 'crm confirm-dead alpha'", LONG).unwrap();
     println!("alone, without the operator's word:\n{told}");
-    println!("{}", pair.beta.run("crm status").unwrap().text);
+    println!("{}", pair.beta.run("crm why web").unwrap().text);
     refuses(&mut pair.beta);
 
     // Even with that word: its data are known to be old.
