@@ -37,7 +37,7 @@ pub(crate) fn draw(status: &Status, output: &Output) -> String {
     text
 }
 
-/// What serves here, but not as it should. Only of this node's own resources is that known.
+/// What is there, but not as it should be: a lost disk, a copy that lags. Only of this node's own resources is that known.
 fn degraded(status: &Status, output: &Output) -> String {
     let mut text = String::new();
     for group in &status.groups {

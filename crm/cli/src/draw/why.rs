@@ -57,7 +57,7 @@ pub(crate) fn draw(group: &GroupStatus, status: &Status, output: &Output) -> Str
     text
 }
 
-/// What an agent says of a resource that serves, but not as it should: through its peer's disk, say (HB27).
+/// What an agent says of a resource that is not as it should be: served through its peer's disk, say (HB27).
 pub(super) fn degraded(resource: &ResourceStatus) -> Option<&String> {
     resource.attributes.get("degraded")
 }
