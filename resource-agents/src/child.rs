@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -70,18 +70,37 @@ pub(crate) fn run_for_output(
     Ok((Finished { code, output, timed_out }, head(&mut stdout, most)?))
 }
 
+/// The same for a tool that reads `input`, with both its streams as one. The caller has given it a
+/// session of its own.
+pub(crate) fn run_with_input(
+    command: &mut Command,
+    input: File,
+    deadline: Deadline,
+    most: u64,
+) -> io::Result<(Finished, String)> {
+    let mut output = unnamed_file()?;
+    command.stdin(input).stdout(output.try_clone()?).stderr(output.try_clone()?);
+    let (code, timed_out) = wait(command.spawn()?, deadline)?;
+    let said = head(&mut output, most)?;
+    Ok((Finished { code, output: tail(&mut output)?, timed_out }, said))
+}
+
 fn run_into(
     command: &mut Command,
     deadline: Deadline,
     stdout: &File,
     stderr: &File,
 ) -> io::Result<(Option<i32>, bool)> {
-    let mut child = command
+    command
         .stdin(Stdio::null())
         .stdout(stdout.try_clone()?)
         .stderr(stderr.try_clone()?)
-        .process_group(0)
-        .spawn()?;
+        .process_group(0);
+    wait(command.spawn()?, deadline)
+}
+
+/// Waits for a child that leads a process group; at the deadline the group is killed.
+fn wait(mut child: Child, deadline: Deadline) -> io::Result<(Option<i32>, bool)> {
     let mut pause = Pause::new();
     loop {
         if let Some(status) = child.try_wait()? {

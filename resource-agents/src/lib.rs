@@ -16,13 +16,16 @@ pub mod metadata;
 pub mod ocf;
 pub mod systemd;
 
+mod apache;
 mod channel;
 mod child;
 mod deadline;
 mod duration;
 mod filesystem;
+mod http;
 mod line;
 mod mysql;
+mod oracle;
 mod process;
 mod procfs;
 mod program;
@@ -30,6 +33,7 @@ mod running;
 mod state;
 mod syscall;
 mod tcp;
+mod tomcat;
 mod vip;
 
 pub use duration::parse_duration;

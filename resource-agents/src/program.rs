@@ -7,11 +7,12 @@ use std::path::Path;
 use crate::channel::Channel;
 use crate::contract::{Action, Call, Context, Exit, Failure, Outcome, Parameters};
 use crate::metadata::MetaData;
-use crate::{drbd, filesystem, mysql, process, syscall, systemd, vip};
+use crate::{apache, drbd, filesystem, mysql, oracle, process, syscall, systemd, tomcat, vip};
 
 /// The names of the built-in agents. The one for the class `systemd:` is not among them: it is no
 /// name for `cluster.yaml`.
-pub const BUILTIN: &[&str] = &["drbd", "filesystem", "mysql", "process", "vip"];
+pub const BUILTIN: &[&str] =
+    &["apache", "drbd", "filesystem", "mysql", "oracle", "process", "tomcat", "vip"];
 
 /// Is there a built-in agent of this name?
 pub fn is_builtin(name: &str) -> bool {
@@ -21,11 +22,14 @@ pub fn is_builtin(name: &str) -> bool {
 /// What a built-in agent says about itself.
 pub fn meta_data(name: &str) -> Option<MetaData> {
     match name {
+        "apache" => Some(apache::meta_data()),
         "drbd" => Some(drbd::meta_data()),
         "filesystem" => Some(filesystem::meta_data()),
         "mysql" => Some(mysql::meta_data()),
+        "oracle" => Some(oracle::meta_data()),
         "process" => Some(process::meta_data()),
         systemd::NAME => Some(systemd::meta_data()),
+        "tomcat" => Some(tomcat::meta_data()),
         "vip" => Some(vip::meta_data()),
         _ => None,
     }
@@ -33,11 +37,14 @@ pub fn meta_data(name: &str) -> Option<MetaData> {
 
 fn run(name: &str, call: &Call) -> Outcome {
     match name {
+        "apache" => apache::run(call),
         "drbd" => drbd::run(call),
         "filesystem" => filesystem::run(call),
         "mysql" => mysql::run(call),
+        "oracle" => oracle::run(call),
         "process" => process::run(call),
         systemd::NAME => systemd::run(call),
+        "tomcat" => tomcat::run(call),
         "vip" => vip::run(call),
         _ => Err(Failure::new(Exit::Arguments, format!("there is no agent `{name}`"))),
     }

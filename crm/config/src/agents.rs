@@ -74,8 +74,6 @@ pub const OWN_AGENTS: &[OwnAgent] = &[
         primary: Some("sid"),
         required: &["sid"],
         exclusive: &["sid"],
-        observe_everywhere: true,
-        roles: true,
         ..PLAIN
     },
     OwnAgent {
@@ -91,6 +89,14 @@ pub const OWN_AGENTS: &[OwnAgent] = &[
         name: "process",
         primary: Some("command"),
         required: &["command"],
+        stateless_is_admins_choice: true,
+        ..PLAIN
+    },
+    OwnAgent {
+        name: "tomcat",
+        primary: Some("base"),
+        required: &["base"],
+        exclusive: &["base"],
         stateless_is_admins_choice: true,
         ..PLAIN
     },

@@ -93,7 +93,10 @@ fn hb17_one_instance_in_two_groups_is_refused() {
         ("vip: 10.0.0.77/24", true),
         ("ocf:heartbeat:Filesystem: {device: /dev/sdb}", true),
         ("process: {command: /usr/bin/worker}", false),
-        ("apache", false),
+        ("apache", true),
+        ("apache: /data/httpd.conf", true),
+        ("tomcat: /data/tomcat", true),
+        ("oracle: TEST01", true),
     ] {
         let text = format!(
             "{NODES}fencing: none\ngroups: {{g: {{resources: [{resource}]}}, h: {{resources: [{resource}]}}}}\n"

@@ -6,5 +6,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod apache;
 mod mysql;
 mod systemd;

@@ -132,12 +132,20 @@ fn things(resource: &Resource, path: &str) -> Vec<(String, String)> {
             .map_or(&[][..], |own| own.exclusive)
             .iter()
             .filter_map(|parameter| {
-                let value = resource.params.get(*parameter)?;
+                let value = match (resource.agent.name.as_str(), *parameter) {
+                    // The distribution's, which is there once.
+                    ("apache", "config") if !resource.params.contains_key("config") => {
+                        let thing =
+                            format!("{} with the distribution's configuration", resource.agent);
+                        return Some((thing, path.to_owned()));
+                    }
+                    _ => resource.params.get(*parameter)?,
+                };
                 let value = match (resource.agent.name.as_str(), *parameter) {
                     // A tmpfs or a network export may be mounted by many.
                     ("filesystem", "device") if !is_disk(value) => return None,
                     ("vip", "address") => parse_network(value)?.to_string(),
-                    (_, "at" | "datadir") if value.len() > 1 => {
+                    (_, "at" | "base" | "datadir") if value.len() > 1 => {
                         value.trim_end_matches('/').to_owned()
                     }
                     _ => value.clone(),

@@ -1,0 +1,231 @@
+//! `oracle`: one instance of an Oracle database, by its SID.
+//!
+//! Whatever `sqlplus` returns, only a probe counts: the instance's background processes, and what
+//! the instance says of itself (HB46).
+
+mod processes;
+mod sqlplus;
+
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::Signal;
+
+use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
+use crate::deadline::{Deadline, Pause};
+use crate::filesystem::mounted_on;
+use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
+use crate::procfs;
+use crate::running::environment;
+use crate::running::stop::signal;
+use crate::running::user::User;
+
+pub(crate) fn meta_data() -> MetaData {
+    MetaData {
+        name: "oracle".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        short_description: "An Oracle database instance".to_owned(),
+        long_description: "Start opens the instance, stop shuts it down; both are believed only when \
+            the instance's processes and its own word show it."
+            .to_owned(),
+        primary: Some("sid".to_owned()),
+        parameters: vec![
+            Parameter::new("sid", Kind::String, "The instance").required().unique(),
+            Parameter::new(
+                "environment_file",
+                Kind::String,
+                "NAME=VALUE lines for each action, ORACLE_HOME among them; it must be there, unless \
+                 its path begins with `-`",
+            )
+            .default("/etc/sysconfig/oracle"),
+            Parameter::new("home", Kind::Path, "ORACLE_HOME; else the environment file's"),
+            Parameter::new("user", Kind::String, "Whom the instance belongs to").default("oracle"),
+            Parameter::new("mount", Kind::Path, "The mount point that must be there for a start"),
+        ],
+        stateless: false,
+        observe: Observe::Candidates,
+        roles: false,
+        actions: vec![
+            ActionSpec::new("start", 60_000),
+            ActionSpec::new("stop", 60_000),
+            ActionSpec::new("status", 20_000).every(10_000),
+            ActionSpec::new("validate", 10_000),
+            ActionSpec::new("meta-data", 5_000),
+        ],
+    }
+}
+
+/// The instance as configured.
+struct Instance {
+    sid: String,
+    user: User,
+    home: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+pub(crate) fn run(call: &Call) -> Outcome {
+    if call.action == Action::MetaData {
+        return Ok(());
+    }
+    let sid = sid(&call.parameters)?;
+    let user = User::find(call.parameters.required("user")?)?;
+    // Neither needs the environment where nothing runs, and it may be gone then.
+    let idle = processes::of(&sid, &user).is_empty();
+    match call.action {
+        Action::Status if idle => Err(Failure::not_running(format!("no process of {sid} is here"))),
+        Action::Stop if idle => Ok(()),
+        _ => {
+            let instance = Instance::new(&call.parameters, sid, user)?;
+            match call.action {
+                Action::Status => instance.status(call),
+                Action::Start => instance.start(call),
+                Action::Stop => instance.stop(call),
+                Action::Validate | Action::MetaData => instance.sqlplus().map(|_| ()),
+            }
+        }
+    }
+}
+
+fn sid(parameters: &Parameters) -> Result<String, Failure> {
+    let sid = parameters.required("sid")?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_$#".contains(c);
+    if sid.len() > LONGEST_SID || !sid.chars().all(fits) {
+        return Err(Failure::configured(format!(
+            "`sid` must be 1 to {LONGEST_SID} letters and digits, found {sid:?}"
+        )));
+    }
+    Ok(sid.to_owned())
+}
+
+impl Instance {
+    /// HB44, HB45: the environment is read for this action only, and must be there.
+    fn new(parameters: &Parameters, sid: String, user: User) -> Result<Instance, Failure> {
+        let environment = environment::from_file(parameters.text("environment_file"))?;
+        let from_file = environment.iter().rev().find(|(name, _)| name == "ORACLE_HOME");
+        let home = parameters.text("home").or(from_file.map(|(_, home)| home.as_str()));
+        let home = home.map(PathBuf::from).ok_or_else(|| {
+            Failure::configured(
+                "expected ORACLE_HOME in the environment file, or `home`, found neither",
+            )
+        })?;
+        Ok(Instance { sid, user, home, environment })
+    }
+
+    fn status(&self, call: &Call) -> Outcome {
+        self.watch(call);
+        match self.probe(call.context.deadline) {
+            Ok(state) if state == OPEN => {
+                call.channel.attribute("state", "open");
+                Ok(())
+            }
+            Ok(state) => {
+                call.channel.attribute("state", state.to_lowercase());
+                Err(Failure::generic(format!("expected {} to be {OPEN}, found {state}", self.sid)))
+            }
+            Err(found) => Err(Failure::generic(format!(
+                "processes of {} are here and it does not answer: {found}",
+                self.sid
+            ))),
+        }
+    }
+
+    fn start(&self, call: &Call) -> Outcome {
+        if let Some(mount) = call.parameters.text("mount") {
+            mounted_on(Path::new(mount), Path::new(mount))?;
+        }
+        let deadline = call.context.deadline;
+        if !self.processes().is_empty() {
+            if self.probe(deadline).is_ok_and(|state| state == OPEN) {
+                self.watch(call);
+                return Ok(());
+            }
+            call.channel.progress(format!("{} is half started; it is ended first", self.sid));
+            self.end(call, false)?;
+        }
+        let said = self.ask("startup", deadline)?;
+        let mut found = "nothing".to_owned();
+        let mut pause = Pause::slow();
+        loop {
+            match self.probe(deadline) {
+                Ok(state) if state == OPEN => {
+                    self.watch(call);
+                    return Ok(());
+                }
+                Ok(state) => found = state,
+                // A question that the deadline cut short says less than the answer before.
+                Err(words) if !deadline.passed() => found = words,
+                Err(_) => {}
+            }
+            // Nothing is under way any more where nothing runs.
+            if self.processes().is_empty() || !pause.sleep(deadline) {
+                return Err(Failure::generic(format!(
+                    "expected {} to be {OPEN} after `startup`, found {found}; sqlplus said: {said}",
+                    self.sid
+                )));
+            }
+        }
+    }
+
+    fn stop(&self, call: &Call) -> Outcome {
+        self.end(call, true)
+    }
+
+    /// `immediate` if that is wanted, then `abort`, then a kill; each is over when no process is left.
+    fn end(&self, call: &Call, politely: bool) -> Outcome {
+        let deadline = call.context.deadline;
+        let share = |part: f64| deadline.at_most(deadline.remaining().mul_f64(part));
+        if politely {
+            let until = share(0.6);
+            let said = self.ask("shutdown immediate", until)?;
+            if self.is_gone(until.at_most(AFTER_ANSWER)) {
+                return Ok(());
+            }
+            call.channel.progress(format!("`shutdown immediate` did not end it: {said}"));
+        }
+        let until = share(0.5);
+        let said = self.ask("shutdown abort", until)?;
+        if self.is_gone(until.at_most(AFTER_ANSWER)) {
+            return Ok(());
+        }
+        let left = self.processes();
+        call.channel.progress(format!(
+            "killing {}; `shutdown abort` did not end it: {said}",
+            procfs::describe_all(&left)
+        ));
+        signal(&left, Signal::SIGKILL);
+        if self.is_gone(deadline) {
+            return Ok(());
+        }
+        Err(Failure::generic(format!(
+            "expected no process of {} after its shutdown, found {}",
+            self.sid,
+            procfs::describe_all(&self.processes())
+        )))
+    }
+
+    fn is_gone(&self, deadline: Deadline) -> bool {
+        let mut pause = Pause::new();
+        loop {
+            if self.processes().is_empty() {
+                return true;
+            }
+            if !pause.sleep(deadline) {
+                return false;
+            }
+        }
+    }
+
+    fn processes(&self) -> Vec<i32> {
+        processes::of(&self.sid, &self.user)
+    }
+
+    fn watch(&self, call: &Call) {
+        if let Some(monitor) = processes::monitor(&self.sid, &self.user) {
+            call.channel.watch(Watch::Process(monitor));
+        }
+    }
+}
+
+const OPEN: &str = "OPEN";
+const LONGEST_SID: usize = 30;
+/// After `sqlplus` has answered, the processes end at once, or do not.
+const AFTER_ANSWER: std::time::Duration = std::time::Duration::from_secs(5);
