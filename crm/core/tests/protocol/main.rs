@@ -1,13 +1,18 @@
 //! The protocol's rules on a few nodes, single-stepped. The simulator goes wide; this goes deep.
 
 mod authority;
+mod changes;
 mod cluster;
 mod crash_loop;
 mod epochs;
-mod holes;
+mod leaving;
 mod placing;
+mod proofs;
 mod records;
+mod steps;
+mod storm;
 mod told;
+mod watchdog;
 mod witness;
 
 use cluster::Lab;
@@ -316,6 +321,7 @@ mod groups {
         assert_eq!(one(&lab, "db"), "");
     }
 
+    /// P44: the confirmed word.
     #[test]
     fn r20_an_operators_word_lets_the_survivor_go_on() {
         let mut lab = Lab::new("none a b | db@a");

@@ -1,0 +1,89 @@
+//! Changes of the configuration while groups run and nodes are away (R11, R17, R19, H22).
+
+use crate::cluster::Lab;
+use crate::steps::{apply, once};
+use crm_core::operator::Outcome;
+use crm_core::time::Span;
+
+/// The daemon restarts before it has stopped a group that the configuration dropped.
+#[test]
+fn r17_a_group_nobody_knows_any_more_is_not_stopped() {
+    let mut lab = Lab::new("device a b c | g@a web@b");
+    lab.run(Span::secs(4));
+    assert_eq!(lab.holders("g"), ["a"]);
+    lab.stop_takes = Span::secs(2);
+    apply(&mut lab, "b", 1, "device a b c | web@b");
+    lab.run(Span::secs(1));
+    lab.restart_daemon(&"a".into());
+    lab.run(Span::secs(10));
+    apply(&mut lab, "b", 2, "device a b c | g@b web@b");
+    lab.run(Span::secs(5));
+    once(&lab);
+    assert!(lab.holders("g").len() <= 1, "{:?}", lab.holders("g"));
+}
+
+/// A renamed group is the same data: the new name waits for the end of the old one.
+#[test]
+fn r11_a_renamed_group_starts_after_the_old_name_has_stopped() {
+    let mut lab = Lab::new("device a b c | g@a");
+    lab.run(Span::secs(4));
+    lab.stop_takes = Span::secs(2);
+    apply(&mut lab, "b", 1, "device a b c | h@b");
+    for _ in 0..100 {
+        lab.run(Span::millis(50));
+        let (old, new) = (lab.holders("g"), lab.holders("h"));
+        assert!(old.is_empty() || new.is_empty(), "old on {old:?}, new on {new:?}");
+    }
+}
+
+/// A node that the configuration removed does not vote for ever.
+#[test]
+fn r19_a_removed_node_loses_its_vote() {
+    let mut lab = Lab::new("device a b | g@b");
+    lab.run(Span::secs(4));
+    assert_eq!(lab.coordinators(), ["b".to_owned()].into(), "{:#?}", lab.log);
+    apply(&mut lab, "b", 1, "device b | g@b");
+    lab.run(Span::secs(30));
+    assert!(matches!(lab.replies[0].2, Outcome::Done { .. }), "{:?}", lab.replies);
+    // The removed machine goes to the scrap yard; the one that stays reboots.
+    lab.crash(&"a".into());
+    lab.crash(&"b".into());
+    lab.boot(&"b".into());
+    lab.run(Span::secs(60));
+    assert_eq!(lab.holders("g"), ["b"], "{}", lab.log.join("\n"));
+}
+
+/// A node whose disk was replaced can be made a voter again.
+#[test]
+fn h22_a_reinstalled_node_votes_again() {
+    let mut lab = Lab::new("device a b c | g@a");
+    lab.run(Span::secs(4));
+    lab.crash(&"c".into());
+    lab.run(Span::secs(2));
+    let fresh = crm_core::record::Stored::new(crm_core::id::StoreId(99));
+    if let Some(machine) = lab.machines.get_mut(&"c".into()) {
+        machine.disk = fresh;
+    }
+    lab.boot(&"c".into());
+    lab.run(Span::secs(30));
+    // Two of the three machines that are well decide.
+    lab.crash(&"b".into());
+    lab.run(Span::secs(20));
+    assert!(!lab.coordinators().contains("-"), "{}", lab.log.join("\n"));
+}
+
+/// What an apply of a group's node leaves behind: the owner is away when its group is removed.
+#[test]
+fn apply_a_group_removed_while_its_owner_is_away_ends_when_it_returns() {
+    let mut lab = Lab::new("none a b c | g@c");
+    lab.run(Span::secs(4));
+    lab.cut("a", "c");
+    lab.cut("b", "c");
+    lab.run(Span::secs(5));
+    apply(&mut lab, "b", 1, "none a b c | web@a");
+    lab.run(Span::secs(5));
+    lab.cut.clear();
+    lab.run(Span::secs(20));
+    assert!(lab.holders("g").is_empty(), "{}", lab.log.join("\n"));
+    assert_eq!(lab.holders("web"), ["a"]);
+}

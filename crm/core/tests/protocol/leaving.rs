@@ -1,0 +1,169 @@
+//! Leaving in order, alone and all together, and stopping the whole cluster (R14, R15).
+
+use crate::cluster::Lab;
+use crate::steps::ask;
+use crm_core::id::NodeId;
+use crm_core::operator::Command;
+use crm_core::packet::{Message, Packet};
+use crm_core::time::Span;
+use crm_core::{Input, Shutdown};
+
+/// One lost packet does not turn a clean leave into a fence.
+#[test]
+fn r14_a_leave_survives_the_loss_of_one_report() {
+    fn report_of_c(from: &NodeId, packet: &Packet) -> bool {
+        from.as_str() == "c" && matches!(packet.message, Message::Report(_))
+    }
+    let mut lab = Lab::new("device a b c | g@c");
+    lab.run(Span::secs(4));
+    assert_eq!(lab.holders("g"), ["c"]);
+    lab.loses = Some(report_of_c);
+    lab.handle(&"c".into(), Input::Shutdown { how: Shutdown::Leave });
+    lab.loses = None;
+    lab.run(Span::secs(10));
+    assert!(lab.machines[&"c".into()].node.is_none(), "still leaving\n{}", lab.log.join("\n"));
+    assert!(lab.log.iter().any(|line| line.contains("left in order")), "{:#?}", lab.log);
+}
+
+/// Nor does it leave as one on which nothing runs.
+#[test]
+fn r14_a_daemon_that_cannot_read_its_configuration_does_not_leave_at_once() {
+    let mut lab = Lab::new("device a b c | g@c");
+    lab.run(Span::secs(4));
+    assert_eq!(lab.holders("g"), ["c"]);
+    lab.cut("a", "c");
+    lab.cut("b", "c");
+    lab.fence_takes = Span::secs(1000);
+    if let Some(machine) = lab.machines.get_mut(&"c".into())
+        && let Some(record) = &mut machine.disk.record
+    {
+        record.config = crm_core::record::ConfigText::new("");
+    }
+    lab.restart_daemon(&"c".into());
+    lab.run(Span::secs(1));
+    lab.handle(&"c".into(), Input::Shutdown { how: Shutdown::Leave });
+    lab.run(Span::secs(5));
+    assert!(lab.machines[&"c".into()].node.is_some(), "{}", lab.log.join("\n"));
+    lab.run(Span::secs(60));
+    assert!(lab.machines[&"c".into()].node.is_none(), "every wait has an end");
+    assert!(lab.log.iter().any(|l| l.contains("the others must fence this node")));
+}
+
+/// The whole cluster is shut down at once.
+#[test]
+fn r14_all_leave_at_once_and_nobody_waits_for_the_others() {
+    for config in
+        ["none a+ b+ c+ | g@c h@a i@b", "device a b | g@a h@b", "device a b c | g@c h@a i@b"]
+    {
+        let mut lab = Lab::new(config);
+        lab.run(Span::secs(6));
+        let names: Vec<NodeId> = lab.machines.keys().cloned().collect();
+        for name in &names {
+            lab.handle(name, Input::Shutdown { how: Shutdown::Leave });
+        }
+        lab.run(Span::secs(10));
+        let left: Vec<_> =
+            lab.machines.iter().filter(|(_, m)| m.node.is_some()).map(|(n, _)| n).collect();
+        assert!(left.is_empty(), "{config}: {left:?} still here\n{}", lab.log.join("\n"));
+        assert!(!lab.log.iter().any(|line| line.contains("RESET")));
+        assert!(lab.machines.values().all(|m| m.dog.is_none()), "{config}: left armed");
+    }
+}
+
+/// A witness may leave like everybody else.
+#[test]
+fn r14_a_witness_leaves_at_once() {
+    let mut lab = Lab::new("device a b witness | web@a");
+    lab.run(Span::secs(6));
+    lab.handle(&"witness".into(), Input::Shutdown { how: Shutdown::Leave });
+    lab.run(Span::secs(10));
+    assert!(lab.machines[&"witness".into()].node.is_none(), "{}", lab.log.join("\n"));
+}
+
+/// A leave whose answer is unknown is asked for again.
+#[test]
+fn r14_a_leave_survives_a_change_of_coordinator() {
+    for after in 0..12 {
+        let mut lab = Lab::new("device a b c | g@c");
+        lab.run(Span::secs(4));
+        assert_eq!(lab.coordinators(), ["b".to_owned()].into());
+        lab.handle(&"c".into(), Input::Shutdown { how: Shutdown::Leave });
+        lab.run(Span::millis(after));
+        lab.crash(&"b".into());
+        lab.run(Span::secs(14));
+        assert!(lab.machines[&"c".into()].node.is_none(), "{after} ms\n{}", lab.log.join("\n"));
+    }
+}
+
+/// B6 for pairs, and with devices.
+#[test]
+fn r14_both_of_a_pair_leave_at_once() {
+    for config in
+        ["device a b | g@a h@b", "none a+ b+ witness | g@a h@b", "device a b c | g@c h@a i@b"]
+    {
+        let mut lab = Lab::new(config);
+        lab.run(Span::secs(6));
+        for name in ["a", "b", "c"] {
+            lab.handle(&name.into(), Input::Shutdown { how: Shutdown::Leave });
+        }
+        lab.run(Span::secs(10));
+        let left: Vec<_> = ["a", "b", "c"]
+            .iter()
+            .filter(|n| lab.machines.get(&NodeId::new(n)).is_some_and(|m| m.node.is_some()))
+            .collect();
+        assert!(left.is_empty(), "{config}: {left:?} still here\n{}", lab.log.join("\n"));
+        assert!(lab.fenced.is_empty(), "{config}: {:?}", lab.fenced);
+    }
+}
+
+/// Stop all, then all leave, then all boot: everything stays down until it is started (R15).
+#[test]
+fn r15_control_stop_all_leave_boot_start() {
+    for config in ["device a b | g@a h@b", "none a+ b+ c+ | g@a h@b", "none a+ b+ witness | g@a"] {
+        let mut lab = Lab::new(config);
+        lab.run(Span::secs(6));
+        ask(&mut lab, "a", 1, Command::StopCluster);
+        lab.run(Span::secs(3));
+        assert!(lab.holders("g").is_empty());
+        let names: Vec<NodeId> = lab.machines.keys().cloned().collect();
+        for name in &names {
+            lab.handle(name, Input::Shutdown { how: Shutdown::Leave });
+        }
+        lab.run(Span::secs(200));
+        assert!(
+            lab.machines.values().all(|m| m.node.is_none()),
+            "{config}\n{}",
+            lab.log.join("\n")
+        );
+        assert!(lab.machines.values().all(|m| m.dog.is_none()), "{config}");
+        for name in &names {
+            lab.boot(name);
+        }
+        lab.run(Span::secs(10));
+        assert!(lab.holders("g").is_empty());
+        ask(&mut lab, "a", 2, Command::StartCluster);
+        lab.run(Span::secs(10));
+        assert_eq!(lab.holders("g"), ["a"], "{config}\n{}", lab.log.join("\n"));
+        assert!(lab.fenced.is_empty());
+    }
+}
+
+/// Leaves during maintenance: nothing is moved; the daemon ends and what runs stays or moves.
+#[test]
+fn r14_a_leave_during_maintenance_ends() {
+    for config in ["device a b c | g@c", "none a+ b+ c+ | g@c"] {
+        let mut lab = Lab::new(config);
+        lab.run(Span::secs(6));
+        ask(&mut lab, "a", 1, Command::Maintenance { on: true, lasts: None });
+        lab.run(Span::secs(1));
+        lab.handle(&"c".into(), Input::Shutdown { how: Shutdown::Leave });
+        lab.run(Span::secs(120));
+        let resets = lab.log.iter().filter(|l| l.contains("RESET")).count();
+        assert_eq!(resets, 0, "{config}\n{}", lab.log.join("\n"));
+        assert!(
+            lab.log.iter().any(|l| l.contains("left during maintenance")),
+            "{config}\n{}",
+            lab.log.join("\n")
+        );
+    }
+}

@@ -1,0 +1,168 @@
+//! What proves a node dead or a group stopped, and what does not (R11, R12, R20, R21, H36).
+
+use crate::cluster::Lab;
+use crate::steps::{ask, once};
+use crm_core::operator::Command;
+use crm_core::time::Span;
+
+/// The operator's word is for one candidacy.
+#[test]
+fn r20_a_word_that_was_not_needed_is_forgotten() {
+    let mut used = 0;
+    for offset in 0..250 {
+        let mut lab = Lab::new("none a b | g@b");
+        lab.run(Span::secs(4));
+        assert_eq!(lab.holders("g"), ["b"]);
+        lab.cut("a", "b");
+        lab.run(Span::secs(5));
+        lab.cut.clear();
+        lab.run(Span::millis(offset));
+        let seen = lab.replies.len();
+        ask(&mut lab, "a", 1, Command::ConfirmDead { node: "b".into() });
+        if lab.replies.len() > seen {
+            continue; // refused: b was heard
+        }
+        lab.run(Span::secs(30));
+        if lab.holders("g") != ["b"] {
+            continue; // the word was used at once, on a node that lives: the operator's own fault
+        }
+        used += 1;
+        lab.twice.clear();
+        lab.cut("a", "b");
+        lab.run(Span::secs(30));
+        assert!(
+            lab.holders("g").len() < 2,
+            "offset {offset}: I1 by a word given long before: {}",
+            lab.log.join("\n")
+        );
+    }
+    assert!(used > 0, "the test did not reach its point");
+}
+
+/// A coordinator that has just been elected has not listened yet.
+#[test]
+fn r20_the_word_about_a_node_that_others_hear_is_refused() {
+    let mut lab = Lab::new("none a b c | g@c");
+    lab.run(Span::secs(4));
+    assert_eq!(lab.coordinators(), ["b".to_owned()].into(), "{:#?}", lab.log);
+    // One link of three fails: a hears c.
+    lab.cut("b", "c");
+    lab.run(Span::secs(3));
+    ask(&mut lab, "b", 1, Command::ConfirmDead { node: "c".into() });
+    lab.run(Span::secs(10));
+    once(&lab);
+}
+
+/// Where a tie-break address is set, only the side that reaches it takes on silence.
+/// P10.
+#[test]
+fn h36_silence_takes_nothing_before_the_tie_break_address_has_answered() {
+    let mut lab = Lab::new("stateless ping a b | web@a");
+    lab.run(Span::secs(4));
+    assert_eq!(lab.holders("web"), ["a"]);
+    lab.cut("a", "b"); // nobody answers b's ping either: its cable is out
+    lab.run(Span::secs(5));
+    assert_eq!(lab.holders("web"), ["a"], "{:#?}", lab.log);
+}
+
+/// Every command is answered.
+#[test]
+fn fence_an_operator_who_asks_for_a_fence_under_way_is_answered() {
+    let mut lab = Lab::new("device a b c | g@c");
+    lab.run(Span::secs(4));
+    lab.crash(&"c".into());
+    for _ in 0..2000 {
+        lab.run(Span::millis(1));
+        if lab.log.iter().any(|line| line.contains("asking")) {
+            break;
+        }
+    }
+    let leader = lab.coordinators().into_iter().next().unwrap_or_default();
+    ask(&mut lab, &leader, 7, Command::Fence { node: "c".into() });
+    lab.run(Span::secs(60));
+    assert_eq!(lab.replies.len(), 1, "{}", lab.log.join("\n"));
+}
+
+/// The machine was reset for its failed stop and is back sooner than T_out.
+#[test]
+fn r21_a_reset_settles_a_failed_stop() {
+    let mut lab = Lab::new("none a+ b+ c+ | g@c");
+    lab.run(Span::secs(6));
+    lab.stop_fails = Some("c".into());
+    ask(&mut lab, "b", 1, Command::Migrate { group: "g".into(), to: Some("a".into()) });
+    for _ in 0..400 {
+        lab.run(Span::millis(100));
+        if lab.log.iter().any(|line| line.contains("RESET")) {
+            break;
+        }
+    }
+    lab.stop_fails = None;
+    assert!(lab.log.iter().any(|line| line.contains("c RESET")), "{}", lab.log.join("\n"));
+    lab.run(Span::secs(3));
+    lab.boot(&"c".into());
+    lab.run(Span::secs(120));
+    assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
+}
+
+/// Control: hands off, then a device cluster whose coordinator dies.
+#[test]
+fn r12_control_a_node_that_was_proved_dead_joins_again_during_maintenance() {
+    let mut lab = Lab::new("device a b c | g@c");
+    lab.run(Span::secs(6));
+    lab.crash(&"c".into());
+    lab.run(Span::millis(1200));
+    ask(&mut lab, "b", 1, Command::Maintenance { on: true, lasts: None });
+    lab.run(Span::secs(5));
+    lab.boot(&"c".into());
+    lab.run(Span::secs(30));
+    let voters = lab.status("a").nodes.iter().filter(|n| n.voter).count();
+    assert_eq!(voters, 3);
+    ask(&mut lab, "b", 2, Command::Maintenance { on: false, lasts: None });
+    lab.run(Span::secs(30));
+    assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
+}
+
+/// With a third voter the majority decides; an isolated node takes nothing.
+#[test]
+fn h36_silence_takes_nothing_where_a_witness_votes() {
+    for config in ["stateless a+ b+ witness | web@a", "stateless a b witness | web@a"] {
+        let mut lab = Lab::new(config);
+        lab.run(Span::secs(6));
+        assert_eq!(lab.holders("web"), ["a"], "{:#?}", lab.log);
+        lab.cut("a", "b");
+        lab.cut("b", "witness");
+        lab.run(Span::secs(60));
+        assert!(!lab.log.iter().any(|l| l.contains("RESET")), "{config}\n{}", lab.log.join("\n"));
+        assert_eq!(lab.holders("web"), ["a"], "{config}\n{}", lab.log.join("\n"));
+    }
+}
+
+/// A node whose agent is broken neither blocks the others nor is reset again and again.
+#[test]
+fn r21_a_broken_agent_on_a_bystander_blocks_nobody_and_resets_nothing() {
+    for config in ["device a b c | g@a", "none a+ b+ c+ | g@a"] {
+        let mut lab = Lab::new(config);
+        lab.broken = Some("c".into());
+        for _ in 0..30 {
+            lab.run(Span::secs(10));
+            if lab.machines[&"c".into()].node.is_none() {
+                lab.boot(&"c".into());
+            }
+        }
+        let resets = lab.log.iter().filter(|line| line.contains("RESET")).count();
+        assert!(resets < 2, "{config}: {resets} resets\n{}", lab.log.join("\n"));
+        assert_eq!(lab.holders("g"), ["a"], "{config}\n{}", lab.log.join("\n"));
+    }
+}
+
+/// The same, with devices: the owner dies and another healthy node takes over.
+#[test]
+fn r11_a_broken_agent_on_a_bystander_does_not_stop_a_take_over() {
+    let mut lab = Lab::new("device a b c | g@a");
+    lab.broken = Some("c".into());
+    lab.run(Span::secs(6));
+    assert_eq!(lab.holders("g"), ["a"]);
+    lab.crash(&"a".into());
+    lab.run(Span::secs(120));
+    assert_eq!(lab.holders("g"), ["b"], "{}", lab.log.join("\n"));
+}
