@@ -1,11 +1,11 @@
 //! Lines on the control socket, both ways; commands go to a real node.
-#![no_main]
 
+use crate::planted;
+use crate::talk::Talk;
 use crm_api::{ReplyLine, Request, RequestLine, decode, encode};
-use crm_fuzz::Talk;
-use libfuzzer_sys::fuzz_target;
+use crm_core::operator::Command;
 
-fuzz_target!(|data: &[u8]| {
+pub fn feed(data: &[u8]) {
     let mut talk = None;
     for line in data.split(|byte| *byte == b'\n').take(16) {
         if let Ok(request) = decode::<RequestLine>(line) {
@@ -13,6 +13,10 @@ fuzz_target!(|data: &[u8]| {
             let again = again.strip_suffix(b"\n").unwrap_or(&again);
             assert_eq!(decode::<RequestLine>(again).expect("and read again"), request);
             if let Request::Command(command) = request.request {
+                let known = ["alpha", "beta", "gamma"];
+                planted::reached(
+                    matches!(&*command, Command::Fence { node } if !known.contains(&node.as_str())),
+                );
                 talk.get_or_insert_with(|| Talk::new(1)).operator(*command);
             }
         }
@@ -20,4 +24,4 @@ fuzz_target!(|data: &[u8]| {
             let _ = encode(&reply);
         }
     }
-});
+}

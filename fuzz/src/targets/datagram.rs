@@ -1,14 +1,13 @@
 //! Datagrams that anybody may send: to a member, and to a node that is to join.
-#![no_main]
 
-use crm_fuzz::{CLUSTER, endpoint, keys};
-use crm_wire::{ClusterId, Endpoint};
-use libfuzzer_sys::fuzz_target;
+use crate::planted;
+use crate::talk::{CLUSTER, endpoint, keys};
+use crm_wire::{ClusterId, Endpoint, Reject};
 
 /// Bytes of unfinished messages, of all senders: the wire's own limit and what goes with it.
 const HELD_MAX: usize = 16 * 1024 * 1024;
 
-fuzz_target!(|data: &[u8]| {
+pub fn feed(data: &[u8]) {
     let mut member = endpoint("alpha", 1);
     let mut peer = endpoint("beta", 2);
     let Ok(mut joining) = Endpoint::joining(keys(), "gamma", 3) else { return };
@@ -35,12 +34,16 @@ fuzz_target!(|data: &[u8]| {
             }
         }
         for endpoint in [&mut member, &mut joining] {
-            if let Ok(Some(opened)) = endpoint.open(now, &datagram) {
-                assert_eq!((&opened.sender[..], &opened.payload[..]), ("beta", &payload[..]));
+            match endpoint.open(now, &datagram) {
+                Ok(Some(opened)) => {
+                    assert_eq!((&opened.sender[..], &opened.payload[..]), ("beta", &payload[..]));
+                }
+                Ok(None) => {}
+                Err(reject) => planted::reached(reject == Reject::UnknownKey),
             }
             assert!(endpoint.bytes_in_flight() <= HELD_MAX);
         }
     }
     member.expire(now);
     let _ = joining.enter(ClusterId::of(CLUSTER));
-});
+}

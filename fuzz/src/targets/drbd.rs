@@ -1,16 +1,15 @@
 //! Texts of DRBD, of all versions, and its configuration files. No bad copy may become eligible.
-#![no_main]
 
+use crate::planted;
 use crm_drbd::eligibility::eligibility;
 use crm_drbd::generation::Generation;
 use crm_drbd::refusal::Refusal;
 use crm_drbd::state::{Disk, Picture};
 use crm_drbd::tracker::Tracker;
 use crm_drbd::{RecordWord, answers, conf, json, proc_drbd, status};
-use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
 
-fuzz_target!(|data: &[u8]| {
+pub fn feed(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else { return };
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut pictures: Vec<Picture> = Vec::new();
@@ -44,6 +43,8 @@ fuzz_target!(|data: &[u8]| {
             Err(error) => assert!(error.to_string().len() < 4096),
         },
     }
+    let named = pictures.iter().flat_map(BTreeMap::keys);
+    planted::reached({ named }.any(|name| name.bytes().any(|byte| byte.is_ascii_uppercase())));
     for resource in pictures.iter().flat_map(BTreeMap::values) {
         let answer = eligibility(resource, RecordWord::Silent);
         let good = resource.volumes.values().all(|volume| volume.disk == Disk::UpToDate);
@@ -53,4 +54,4 @@ fuzz_target!(|data: &[u8]| {
             peer.volumes.values().for_each(|v| drop(v.resync.map(|resync| resync.to_string())));
         }
     }
-});
+}

@@ -8,6 +8,7 @@ use crm_core::rules::Sound;
 use crm_core::time::Time;
 use crm_core::{Input, Node, Output, Start};
 use crm_wire::{AuthKeys, ClusterId, Endpoint};
+use std::collections::BTreeMap;
 
 /// Of the configuration below.
 pub const CLUSTER: &str = "fuzz";
@@ -51,9 +52,13 @@ pub struct Talk {
     own: NodeId,
     node: Node<Sound>,
     now: Time,
-    numbers: [u64; 2],
+    numbers: [u64; PEERS],
+    /// Number of its last packet to each peer: who has not seen that is not taken for alive (H29).
+    sent: BTreeMap<NodeId, u64>,
     /// What it has said to others, newest last, if somebody wants it.
-    pub said: Option<Vec<(String, Packet)>>,
+    pub said: Option<Vec<Packet>>,
+    /// What it wrote last.
+    pub wrote: Option<Stored>,
 }
 
 impl Talk {
@@ -91,13 +96,25 @@ impl Talk {
             first_since_boot: true,
         };
         let now = Time(1_000_000);
-        let mut talk = Talk { own: start.id.clone(), node: Node::new(now, start), now, numbers: [0; 2], said: None };
+        let mut talk = Talk {
+            own: start.id.clone(),
+            node: Node::new(now, start),
+            now,
+            numbers: [0; PEERS],
+            sent: BTreeMap::new(),
+            said: None,
+            wrote: None,
+        };
         talk.give(Input::Wake);
         talk
     }
 
+    pub fn name(&self) -> &NodeId {
+        &self.own
+    }
+
     /// Of a node by this name.
-    pub fn incarnation(name: &str) -> Incarnation {
+    fn incarnation(name: &str) -> Incarnation {
         Incarnation(u128::from(name.as_bytes()[0]))
     }
 
@@ -140,7 +157,7 @@ impl Talk {
             to: own.clone(),
             number: self.numbers[peer % PEERS],
             echo: Some(Talk::incarnation(own.as_str())),
-            seen: 0,
+            seen: self.sent.get(&NodeId::new(name)).copied().unwrap_or_default(),
             minor_lowest: crm_core::packet::MINOR_LOWEST,
             minor_highest: crm_core::packet::MINOR_HIGHEST,
             message,
@@ -174,12 +191,16 @@ impl Talk {
             outputs += 1;
             assert!(outputs < OUTPUTS_MAX, "one input makes {outputs} outputs");
             match output {
-                Output::Write { write, .. } => self.node.handle(self.now, Input::Written { write }),
-                Output::Send { packet, to } => {
+                Output::Write { write, stored } => {
+                    self.wrote = Some(*stored);
+                    self.node.handle(self.now, Input::Written { write });
+                }
+                Output::Send { packet, .. } => {
+                    self.sent.insert(packet.to.clone(), packet.number);
                     let sealed = postcard::to_stdvec(&packet).expect("a packet can be written");
                     assert!(sealed.len() <= crm_wire::MAX_MESSAGE, "{} bytes", sealed.len());
                     if let Some(said) = &mut self.said {
-                        said.push((format!("{to:?}"), *packet));
+                        said.push(*packet);
                     }
                 }
                 _ => {}
