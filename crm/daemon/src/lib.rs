@@ -20,6 +20,7 @@ pub mod fuzzing;
 mod happening;
 mod keys;
 mod links;
+mod lock;
 mod logging;
 mod options;
 mod ping;

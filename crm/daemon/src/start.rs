@@ -17,14 +17,14 @@ use crate::links::{Links, Unconfigured, parse_address};
 use crate::store::{Store, Writer};
 use crate::watchdog::Watchdog;
 use crate::watches::Watches;
-use crate::{Options, clock, random, realtime, systemd};
+use crate::{Options, clock, lock, random, realtime, systemd};
 use crm_core::id::{Incarnation, NodeId, StoreId};
 use crm_core::record::Stored;
 use crm_core::{Node, Shutdown, Start};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use nix::unistd::Uid;
 use std::cell::{Cell, RefCell};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -126,20 +126,8 @@ fn make_run_directory(path: &Path) -> Result<(), String> {
 
 /// Two daemons on one store would vote twice.
 fn lock(state: &Path) -> Result<Flock<File>, String> {
-    let path = state.join("lock");
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|error| format!("{} cannot be opened: {error}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
-        format!(
-            "{} is held by another daemon ({error})\nhint: one daemon a node; `systemctl status \
-             crmd` shows it",
-            path.display()
-        )
-    })
+    let hint = "one daemon a node; `systemctl status crmd` shows it";
+    lock::hold(&state.join("lock"), "another daemon", hint)
 }
 
 /// From the command line, else from the note that `crm join` left.

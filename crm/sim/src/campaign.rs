@@ -143,19 +143,7 @@ impl Totals {
     ) -> Result<(), String> {
         let verdict = verdict?;
         self.runs += 1;
-        let (all, one) = (&mut self.figures, verdict.figures);
-        all.events += one.events;
-        all.simulated += one.simulated;
-        all.datagrams += one.datagrams;
-        all.elections += one.elections;
-        all.fences += one.fences;
-        all.starts += one.starts;
-        all.moves += one.moves;
-        all.commits += one.commits;
-        all.acknowledged += one.acknowledged;
-        for (kind, count) in one.faults {
-            *all.faults.entry(kind).or_default() += count;
-        }
+        self.figures.add(verdict.figures);
         if let Some(violation) = verdict.violation {
             *self.violations.entry(violation.invariant).or_default() += 1;
             self.failures.push(Failure { plan, violation, profile: order.profile });

@@ -88,6 +88,37 @@ pub struct Figures {
     pub acknowledged: u64,
 }
 
+impl Figures {
+    /// Those of another run, on top.
+    pub fn add(&mut self, one: Figures) {
+        // Taken apart, so that a new figure is not forgotten here.
+        let Figures {
+            events,
+            simulated,
+            faults,
+            datagrams,
+            elections,
+            fences,
+            starts,
+            moves,
+            commits,
+            acknowledged,
+        } = one;
+        self.events += events;
+        self.simulated += simulated;
+        self.datagrams += datagrams;
+        self.elections += elections;
+        self.fences += fences;
+        self.starts += starts;
+        self.moves += moves;
+        self.commits += commits;
+        self.acknowledged += acknowledged;
+        for (kind, count) in faults {
+            *self.faults.entry(kind).or_default() += count;
+        }
+    }
+}
+
 impl<R: Rules> World<R> {
     /// # Errors
     /// A layout whose text the parser refuses, which is a mistake in the layout.

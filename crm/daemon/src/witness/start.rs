@@ -10,14 +10,14 @@ use crate::control::{Control, Shared};
 use crate::events::EventLog;
 use crate::founding::{make_directory, read_limited};
 use crate::happening::Tell;
-use crate::{clock, logging, random};
+use crate::{clock, lock, logging, random};
 use crm_config::WitnessConfig;
 use crm_core::event::Event;
 use crm_core::id::Incarnation;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use nix::unistd::Uid;
 use std::cell::{Cell, RefCell};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::rc::Rc;
@@ -78,21 +78,9 @@ pub fn check_files(options: &WitnessOptions, config: &WitnessConfig) -> Vec<Stri
 
 /// Two witnesses on one store would vote twice.
 fn lock(state: &Path) -> Result<Flock<File>, String> {
+    let hint = "one serves all clusters of a machine; `systemctl status crm-witness` shows it";
     // No cluster can have this name.
-    let path = state.join(".lock");
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|error| format!("{} cannot be opened: {error}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
-        format!(
-            "{} is held by another witness ({error})\nhint: one serves all clusters of a machine; \
-             `systemctl status crm-witness` shows it",
-            path.display()
-        )
-    })
+    lock::hold(&state.join(".lock"), "another witness", hint)
 }
 
 async fn run(options: &WitnessOptions, config: &WitnessConfig) -> Result<(), String> {
