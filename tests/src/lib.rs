@@ -1,4 +1,6 @@
 //! Laboratories that test the product from outside.
 
+#[cfg(test)]
+mod acceptance;
 pub mod machines;
 pub mod namespaces;

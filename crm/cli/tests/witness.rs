@@ -219,6 +219,7 @@ fn as1_on_a_full_disk_it_casts_no_vote_and_says_so_until_there_is_room() {
     assert_eq!(witness.cluster("shop").problem, None);
 }
 
+/// W24.
 #[test]
 fn i9_strangers_forgeries_and_replays_change_nothing_at_a_witness() {
     let mut witness = shop_with("");

@@ -40,7 +40,7 @@ while steps:
     time.sleep(0.02)
 ";
 
-/// HB15, I8 on DRBD with a database.
+/// HB15, HB41, I8 on DRBD with a database.
 #[test]
 fn hb15_i8_a_database_on_drbd_loses_its_machine_and_no_acknowledged_row() {
     let client = &Specification::light("client").with_memory(192);

@@ -78,6 +78,7 @@ fn an_edited_file_is_reported_and_nothing_acts_on_it(names: &[&str]) {
     });
 }
 
+/// HB18, O16.
 #[test]
 fn of_two_nodes_a_file_edited_on_one_is_reported_and_acted_upon_only_by_apply() {
     an_edited_file_is_reported_and_nothing_acts_on_it(TWO);

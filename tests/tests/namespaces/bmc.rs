@@ -25,6 +25,7 @@ fn configuration(lab: &Laboratory, bmc: &RedfishStandIn, levels: bool) -> String
     format!("cluster: lab\n{}{HEARTBEAT}{fencing}groups:\n{group}", lab.nodes_yaml())
 }
 
+/// P44: told, and a second level. P48.
 #[test]
 fn as3_debians_redfish_agent_fences_through_levels_and_a_drill_proves_it_without_harm() {
     let mut lab = Laboratory::new(Options::new(TWO, 1));

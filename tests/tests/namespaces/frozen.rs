@@ -158,6 +158,7 @@ fn while_the_device_fails_nobody_takes_over(names: &[&str]) {
     assert!(lab.fenced().is_empty());
 }
 
+/// P17: no proof, no takeover, and it is tried again.
 #[test]
 fn i1_while_the_device_fails_of_two_the_thawed_one_goes_on_and_nobody_took_over() {
     while_the_device_fails_nobody_takes_over(TWO);

@@ -36,7 +36,7 @@ fn set_up(lab: &mut Laboratory, cluster: &str, nodes: &[String], configuration: 
     lab.node(WITNESS).serves(cluster, &keys);
 }
 
-/// A hung machine is reset by its watchdog; the witness outvotes it, waits until that must have
+/// W3. A hung machine is reset by its watchdog; the witness outvotes it, waits until that must have
 /// happened, and only then the other node serves.
 #[test]
 fn h4_of_a_pair_with_watchdogs_and_no_device_the_witness_decides_and_nobody_runs_it_twice() {

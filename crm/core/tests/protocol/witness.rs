@@ -39,6 +39,7 @@ fn r4_a_witness_votes_looks_at_nothing_and_runs_nothing() {
     nothing_moved(&lab);
 }
 
+/// W23.
 #[test]
 fn r18_a_witness_with_an_empty_disk_is_another_voter_and_nothing_moves() {
     let mut lab = settled("none a+ b+ witness | g@a");
@@ -100,7 +101,7 @@ fn h20_a_restored_witness_loses_its_vote_until_it_is_created_anew() {
     nothing_moved(&lab);
 }
 
-/// A crash is no restoring: what was told was on the disk.
+/// W23. A crash is no restoring: what was told was on the disk.
 #[test]
 fn h20_a_voter_that_loses_power_again_and_again_keeps_its_vote() {
     let mut lab = settled("none a+ b+ witness | g@a");
