@@ -2,7 +2,7 @@
 
 mod rehearse;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
 pub(crate) use rehearse::{Replay, Simulate, Verify};
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ Then name this machine in the cluster.yaml of the cluster, `witness: 192.0.2.9`,
 
 /// Keeps services running on a few machines.
 #[derive(Debug, Parser)]
-#[command(name = "crm", version, about, disable_help_subcommand = true)]
+#[command(name = "crm", version, about)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) place: Place,
@@ -240,24 +240,29 @@ pub(crate) struct Waiting {
     pub(crate) yes: bool,
 }
 
+/// Shows in the usage, too, that the one stands for the other.
+fn group_or_all() -> ArgGroup {
+    ArgGroup::new("what").args(["group", "all"]).required(true)
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Change {
     /// Let a group run, or with --all the whole cluster; survives boots
+    #[command(group = group_or_all())]
     Start {
-        #[arg(required_unless_present = "all")]
         group: Option<String>,
         /// The whole cluster
-        #[arg(long, conflicts_with = "group")]
+        #[arg(long)]
         all: bool,
         #[command(flatten)]
         waiting: Waiting,
     },
     /// Stop a group and keep it down, or with --all the whole cluster; survives boots
+    #[command(group = group_or_all())]
     Stop {
-        #[arg(required_unless_present = "all")]
         group: Option<String>,
         /// The whole cluster
-        #[arg(long, conflicts_with = "group")]
+        #[arg(long)]
         all: bool,
         #[command(flatten)]
         waiting: Waiting,

@@ -130,6 +130,11 @@ impl From<ApiError> for Failure {
     }
 }
 
+/// `1 error`, `2 errors`.
+pub(crate) fn counted(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
 /// Reads a file, with its name in the error.
 pub(crate) fn read_file(path: &std::path::Path) -> Result<String, Failure> {
     std::fs::read_to_string(path)

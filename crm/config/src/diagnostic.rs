@@ -191,6 +191,11 @@ impl Findings {
         self.errors > 0
     }
 
+    /// Whether something at this very place forbids it: what follows from that need not be told.
+    pub(crate) fn has_error_at(&self, at: &Place) -> bool {
+        self.list.iter().any(|found| found.severity == Severity::Error && found.at == *at)
+    }
+
     /// All diagnostics, in the order of the text, at most [`DIAGNOSTICS_MAX`], errors first to stay.
     pub(crate) fn finish(self) -> Vec<Diagnostic> {
         let mut list = self.list;

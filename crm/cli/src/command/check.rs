@@ -2,7 +2,7 @@
 
 use crate::args::{Check, Place};
 use crate::catalog::Installed;
-use crate::output::{Failure, Output, read_file};
+use crate::output::{Failure, Output, counted, read_file};
 use crate::session::Session;
 use crm_api::Exit;
 use crm_config::{Checked, Here, MeasuredGap, Severity};
@@ -10,6 +10,13 @@ use std::path::Path;
 
 pub(crate) fn run(place: &Place, args: Check, output: &mut Output) -> Result<Exit, Failure> {
     let path = args.file.clone().unwrap_or_else(|| place.cluster_file());
+    if args.file.is_none() && !path.exists() {
+        return Err(Failure::new(
+            Exit::Failed,
+            format!("there is no {}", path.display()),
+            "`crm init` writes a first one; `crm check FILE` looks at another",
+        ));
+    }
     let text = read_file(&path)?;
     let here = here(place, &text);
     let file = path.display().to_string();
@@ -39,7 +46,8 @@ pub(crate) fn run(place: &Place, args: Check, output: &mut Output) -> Result<Exi
         for budget in &budgets {
             output.line(format!("  {budget}"))?;
         }
-        output.line(format!("{}: {errors} errors, {warnings} warnings", path.display()))?;
+        let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+        output.line(format!("{}: {errors}, {warnings}", path.display()))?;
     }
     Ok(if checked.cluster.is_some() { Exit::Done } else { Exit::Failed })
 }

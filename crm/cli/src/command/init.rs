@@ -7,6 +7,8 @@ use crm_api::Exit;
 use crm_config::DraftProtection;
 use crm_core::id::{NodeId, is_valid_name};
 use std::io::{BufRead, IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 pub(crate) fn run(place: &Place, args: Init, output: &mut Output) -> Result<Exit, Failure> {
     let node = node_name(args.node.as_deref())?;
@@ -107,11 +109,44 @@ fn protection(args: &Init) -> Result<DraftProtection, Failure> {
     Ok(match fencing.as_str() {
         "none" => DraftProtection::None,
         command => {
+            runnable(command)?;
             // Quoted, so that blanks and colons in it stay what they are.
             let quoted = command.replace('\'', "''");
             DraftProtection::Device(format!("{{agent: command, command: '{quoted}'}}"))
         }
     })
+}
+
+/// Whether the program that the shell will be given is there: a device that cannot even be called proves nobody dead.
+fn runnable(command: &str) -> Result<(), Failure> {
+    let program = command.split_whitespace().next().unwrap_or_default();
+    // What the shell would make of such a word is not known here.
+    if program.contains(|letter| "=$(){}<>|&;`'\"\\*?~#![".contains(letter)) {
+        return Ok(());
+    }
+    let wanted = "name an executable file with --fencing, or `none`; nothing was written";
+    if program.is_empty() || program.contains('/') && !program.starts_with('/') {
+        let found = format!("--fencing: expected a path from `/`, found {command:?}");
+        return Err(Failure::usage(found, wanted));
+    }
+    let executable = |path: &Path| {
+        path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    };
+    let path = Path::new(program);
+    let reason = if !program.starts_with('/') {
+        let places = std::env::var_os("PATH").unwrap_or_default();
+        if std::env::split_paths(&places).any(|place| executable(&place.join(program))) {
+            return Ok(());
+        }
+        "there is no such program in PATH"
+    } else if !path.exists() {
+        "there is no such file"
+    } else if !executable(path) {
+        "it is not an executable file"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::usage(format!("--fencing {program}: {reason}"), wanted))
 }
 
 /// Asks on the terminal; without one the option must be given.

@@ -4,7 +4,7 @@ use crate::args::{Place, Status as Args};
 use crate::draw;
 use crate::output::{Failure, Output};
 use crate::session::Session;
-use crm_api::{Exit, LinksReport, Reply, Request};
+use crm_api::{DeviceCheck, Exit, LinksReport, Reply, Request};
 use crm_core::status::Status;
 use serde::Serialize;
 use std::time::Duration;
@@ -12,38 +12,34 @@ use std::time::Duration;
 /// Between two drawings of `--watch`.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// `--json --links`: the status, and what only the sockets of this node know.
+/// `--json`: the status, what the fencing devices answered to this node, and with `--links` what only its sockets know.
 #[derive(Serialize)]
-struct WithSockets<'a> {
+struct Printed<'a> {
     #[serde(flatten)]
     status: &'a Status,
-    sockets: LinksReport,
+    devices: &'a [DeviceCheck],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sockets: Option<LinksReport>,
 }
 
 pub(crate) fn run(place: &Place, args: Args, output: &mut Output) -> Result<Exit, Failure> {
     let mut session = Session::open(place)?;
     loop {
         let status = session.status()?;
-        if args.json && args.links {
-            let Reply::Links(sockets) = session.ask(Request::Links)? else {
-                return Err(Failure::failed("the daemon did not answer what its sockets did"));
-            };
-            output.json(&WithSockets { status: &status, sockets })?;
-        } else if args.json {
-            output.json(&status)?;
+        let devices = devices(&mut session);
+        if args.json {
+            let sockets = if args.links { Some(sockets(&mut session)?) } else { None };
+            output.json(&Printed { status: &status, devices: &devices, sockets })?;
         } else {
             let mut text = draw::status::draw(&status, output);
-            if let Ok(Reply::Devices(report)) = session.ask(Request::Devices) {
-                let devices = draw::devices::draw(&report.devices, output);
-                if !devices.is_empty() {
-                    text.push_str(&format!("\n{devices}"));
-                }
+            let devices = draw::devices::draw(&devices, output);
+            if !devices.is_empty() {
+                text.push_str(&format!("\n{devices}"));
             }
             if args.links {
                 text.push_str(&draw::links::draw(&status, output));
-                if let Reply::Links(report) = session.ask(Request::Links)? {
-                    text.push_str(&draw::links::draw_counters(&report, output));
-                }
+                let sockets = sockets(&mut session)?;
+                text.push_str(&draw::links::draw_counters(&sockets, output));
             }
             if args.watch && output.is_terminal() {
                 output.text("\x1b[H\x1b[2J")?;
@@ -55,5 +51,20 @@ pub(crate) fn run(place: &Place, args: Args, output: &mut Output) -> Result<Exit
             return Ok(exit);
         }
         std::thread::sleep(AGAIN);
+    }
+}
+
+/// None where the daemon is too old to be asked.
+fn devices(session: &mut Session) -> Vec<DeviceCheck> {
+    match session.ask(Request::Devices) {
+        Ok(Reply::Devices(report)) => report.devices,
+        _ => Vec::new(),
+    }
+}
+
+fn sockets(session: &mut Session) -> Result<LinksReport, Failure> {
+    match session.ask(Request::Links)? {
+        Reply::Links(report) => Ok(report),
+        _ => Err(Failure::failed("the daemon did not answer what its sockets did")),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::args::{Witness as Args, WitnessCommand};
 use crate::draw;
-use crate::output::{Failure, Output, read_file, say};
+use crate::output::{Failure, Output, counted, read_file, say};
 use crm_api::{Client, Exit, Reply, Request, WitnessReport};
 use crm_config::Severity;
 use crm_daemon::{WitnessOptions, check_witness_files, serve_witness};
@@ -30,7 +30,7 @@ fn check(options: &WitnessOptions, output: &mut Output) -> Result<Exit, Failure>
     }
     let errors = checked.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     let Some(config) = checked.config else {
-        output.line(format!("{}: {errors} errors", path.display()))?;
+        output.line(format!("{}: {}", path.display(), counted(errors, "error")))?;
         return Ok(Exit::Failed);
     };
     let problems = check_witness_files(options, &config);

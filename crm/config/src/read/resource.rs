@@ -2,7 +2,8 @@
 
 use super::Reader;
 use super::section::Section;
-use crate::agents::own_agent;
+use crate::agents::{OWN_AGENTS, own_agent};
+use crate::nearest::nearest;
 use crate::tree::{Entry, Place, Tree, Value, shorten};
 use crm_core::id::{ResourceId, is_valid_name};
 use crm_core::model::{AgentClass, AgentRef, OnFail, Resource, Timeouts};
@@ -165,6 +166,19 @@ impl Reader<'_> {
         if let Some(primary) = own.and_then(|own| own.primary) {
             self.places.note(format!("{path}/{primary}"), &body.at);
             resource.params.insert(primary.to_owned(), text.to_owned());
+            return;
+        }
+        if resource.agent.class == AgentClass::Own && own.is_none() {
+            let name = &resource.agent.name;
+            let found = self.findings.error(
+                self.places.find(path),
+                format!("there is no agent `{}` of ours", shorten(name)),
+            );
+            match nearest(name, OWN_AGENTS.iter().map(|own| own.name)) {
+                Some(meant) => found.help(format!("did you mean `{meant}`?")),
+                None => found
+                    .help("one that you installed takes `{parameter: value}`, not a single value"),
+            };
             return;
         }
         let help = if takes_args(&resource.agent.class) {

@@ -7,6 +7,17 @@ use crate::tree::shorten;
 use crm_core::model::{AgentClass, AgentRef};
 use std::collections::BTreeMap;
 
+/// What serves instead of one of ours that is not built yet.
+fn substitute(name: &str) -> Option<&'static str> {
+    match name {
+        "apache" => Some("`ocf:heartbeat:apache` or `systemd:apache2`"),
+        "mysql" => Some("`ocf:heartbeat:mysql` or `systemd:mariadb`"),
+        "oracle" => Some("`ocf:heartbeat:oracle`, without roles,"),
+        "pgsql" => Some("`systemd:postgresql`, or `ocf:heartbeat:pgsql` without roles,"),
+        _ => None,
+    }
+}
+
 impl Rulebook<'_> {
     pub(super) fn agents(&mut self, catalog: &dyn AgentCatalog) {
         let cluster = self.cluster;
@@ -78,7 +89,12 @@ impl Rulebook<'_> {
 
     fn absent(&mut self, agent: &AgentRef, path: &str) {
         let at = self.places.find(path);
-        if agent.class == AgentClass::Own && own_agent(&agent.name).is_none() {
+        let ours = agent.class == AgentClass::Own;
+        if ours && own_agent(&agent.name).is_none() {
+            // Found out while reading, by its value.
+            if self.findings.has_error_at(&at) {
+                return;
+            }
             let found = self
                 .findings
                 .error(at, format!("there is no agent `{}`", shorten(&agent.name)))
@@ -90,6 +106,11 @@ impl Rulebook<'_> {
                      `lsb:SCRIPT` or `heartbeat:SCRIPT`",
                 ),
             };
+        } else if let Some(other) = substitute(&agent.name).filter(|_| ours) {
+            self.findings
+                .warning(at, format!("the agent `{agent}` is not built yet"))
+                .label("known by name only")
+                .help(format!("a group with it cannot run; {other} does its work meanwhile"));
         } else {
             self.findings
                 .warning(at, format!("`{agent}` is not installed on this machine"))

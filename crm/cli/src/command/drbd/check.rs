@@ -1,7 +1,7 @@
 //! `crm drbd check`: what in DRBD's configuration breaks promises.
 
 use crate::args::Place;
-use crate::output::{Failure, Output, Tone, read_file};
+use crate::output::{Failure, Output, Tone, counted, read_file};
 use crm_api::Exit;
 use crm_core::model::{AgentClass, Cluster};
 use crm_drbd::conf::{Configuration, Context, Severity, Source, check, read};
@@ -46,9 +46,11 @@ pub(super) fn run(
             output.line(line)?;
         }
         output.line(format!(
-            "{}: {} resources, {errors} errors, {warnings} warnings",
+            "{}: {}, {}, {}",
             file.display(),
-            configuration.resources.len()
+            counted(configuration.resources.len(), "resource"),
+            counted(errors, "error"),
+            counted(warnings, "warning")
         ))?;
     }
     Ok(if errors == 0 { Exit::Done } else { Exit::Failed })
