@@ -290,8 +290,10 @@ impl<R: Rules> Node<R> {
             if !cluster.has_device(name) || peer.is_proved_dead() {
                 continue;
             }
+            // A group that the configuration dropped waits for nobody: its failed stop is the operator's.
             let stop_failed = record.failures.iter().any(|(group, nodes)| {
-                nodes.get(name).is_some_and(|failures| failures.stop_failed)
+                cluster.group(group).is_some()
+                    && nodes.get(name).is_some_and(|failures| failures.stop_failed)
                     && record.owner(group) == Some(name)
             });
             if stop_failed {

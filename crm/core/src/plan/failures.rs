@@ -30,7 +30,8 @@ impl<R: Rules> Node<R> {
             };
             for failure in report.failures.iter().filter(|failure| failure.number > counted) {
                 next.failures_counted.insert(name.clone(), (incarnation, failure.number));
-                if cluster.group(&failure.group).is_none() {
+                // One that the configuration dropped is still being stopped, and can fail at that.
+                if cluster.group(&failure.group).is_none() && next.owner(&failure.group).is_none() {
                     continue;
                 }
                 let known =
@@ -81,7 +82,8 @@ impl<R: Rules> Node<R> {
             .collect();
         coordinator.failing_since.retain(|key, _| present.contains(key));
         for (group, node) in present {
-            let Some(spec) = cluster.group(&group) else {
+            let dropped = next.retired.get(&group).filter(|_| next.grants.contains_key(&group));
+            let Some(spec) = cluster.group(&group).or(dropped) else {
                 next.failures.remove(&group);
                 continue;
             };

@@ -1,8 +1,8 @@
 //! Changes of the configuration while groups run and nodes are away (R11, R17, R19, H22).
 
 use crate::cluster::Lab;
-use crate::steps::{apply, once};
-use crm_core::operator::Outcome;
+use crate::steps::{apply, ask, once};
+use crm_core::operator::{Command, Outcome};
 use crm_core::time::Span;
 
 /// The daemon restarts before it has stopped a group that the configuration dropped.
@@ -86,4 +86,36 @@ fn apply_a_group_removed_while_its_owner_is_away_ends_when_it_returns() {
     lab.run(Span::secs(20));
     assert!(lab.holders("g").is_empty(), "{}", lab.log.join("\n"));
     assert_eq!(lab.holders("web"), ["a"]);
+}
+
+/// What failed to stop after its group was dropped is told, and is cleared like any other failure: before the group
+/// has come back, and after.
+#[test]
+fn r21_a_failed_stop_of_a_dropped_group_can_be_cleared() {
+    for back in [false, true] {
+        let mut lab = Lab::new("device a b c | g@c web@a");
+        lab.run(Span::secs(4));
+        lab.stop_fails = Some("c".into());
+        apply(&mut lab, "b", 1, "device a b c | web@a");
+        lab.run(Span::secs(5));
+        assert_eq!(lab.holders("g"), ["c"]);
+        assert!(lab.fenced.is_empty(), "nobody waits for it: {:?}", lab.fenced);
+        let told =
+            lab.log.iter().any(|line| line.contains("failure-counted: group g failed on node c"));
+        assert!(told, "{}", lab.log.join("\n"));
+        lab.stop_fails = None;
+        if back {
+            apply(&mut lab, "b", 2, "device a b c | g@a web@a");
+            lab.run(Span::secs(2));
+        }
+        let command = Command::Clear { group: Some("g".into()), node: None };
+        ask(&mut lab, "b", 3, command);
+        lab.run(Span::secs(5));
+        assert_eq!(
+            lab.holders("g"),
+            if back { vec!["a"] } else { vec![] },
+            "{}",
+            lab.log.join("\n")
+        );
+    }
 }
