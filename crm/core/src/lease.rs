@@ -98,15 +98,15 @@ impl<R: Rules> Node<R> {
         let mut times: Vec<Time> = coordinator.acknowledged.values().copied().collect();
         times.push(self.now);
         times.sort_unstable();
-        times.into_iter().rev().find_map(|time| {
+        times.into_iter().rev().find(|time| {
             let mut present: BTreeSet<NodeId> = coordinator
                 .acknowledged
                 .iter()
-                .filter(|(name, acknowledged)| **acknowledged >= time && self.votes(record, name))
+                .filter(|(name, acknowledged)| **acknowledged >= *time && self.votes(record, name))
                 .map(|(voter, _)| voter.clone())
                 .collect();
             present.insert(self.id.clone());
-            (weigh::<R>(record, &present, &proved, authority) == Weight::Decisive).then_some(time)
+            weigh::<R>(record, &present, &proved, authority) == Weight::Decisive
         })
     }
 
