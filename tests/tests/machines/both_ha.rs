@@ -20,8 +20,8 @@ nodes:
   beta: {links: [10.9.0.2, 10.9.1.2]}
 heartbeat: {keepalive: 200ms, warntime: 1s, deadtime: 3s, initdead: 20s, rejoin_after: 1s}
 fencing:
-  alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 4s}
-  beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 4s}
+  alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 10s}
+  beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 10s}
 groups:
 ";
 

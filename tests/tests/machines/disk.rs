@@ -14,8 +14,8 @@ nodes:
   beta: {links: [10.9.0.2, 10.9.1.2]}
 heartbeat: {keepalive: 200ms, warntime: 1s, deadtime: 3s, initdead: 20s, rejoin_after: 1s}
 fencing:
-  alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 4s}
-  beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 4s}
+  alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 10s}
+  beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 10s}
 groups:
   web:
     prefer: [alpha, beta]
@@ -72,7 +72,13 @@ fn hb27_i8_a_disk_that_is_pulled_out_is_served_through_the_peer_until_the_operat
     // With its disk again, it takes what it missed.
     light.node("alpha").power_cut().unwrap();
     // What boots before it is proved dead is switched off once more.
-    light.node("beta").until("crm status | grep -q 'alpha .*proved dead'", LONG).unwrap();
+    // Asked of the device, for beta has enough to do.
+    let cut = Instant::now();
+    while light.lab.power().requests().is_empty() {
+        assert!(cut.elapsed() < LONG, "nobody asks to have alpha switched off");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    light.node("beta").until("sleep 1; crm status | grep -q 'alpha .*proved dead'", LONG).unwrap();
     light.back("alpha");
     light.wait_whole();
     light.wait_served_by("beta");
