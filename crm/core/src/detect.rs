@@ -43,7 +43,7 @@ impl<R: Rules> Node<R> {
             .collect();
         let Some(peer) = self.peers.get_mut(to) else { return };
         if renews {
-            peer.renewed = Some(peer.heartbeat_at);
+            peer.renewed = peer.heartbeat_at;
         }
         let echo = peer.session.live();
         let mut beats = Vec::with_capacity(peer.links.len());

@@ -57,17 +57,18 @@ impl<R: Rules> Node<R> {
         if !R::holds(Rule::LeaseLapses) {
             return true;
         }
+        // H16: a run that obeys nothing yet may have one from a coordinatorship that committed nothing;
+        // what is committed meanwhile may name an earlier run as armed.
+        let Some(obeyed) = &self.obeyed else { return false };
+        // While the record that it obeys names an earlier run, silence would prove too much.
+        if obeyed.record.armed.get(&self.id).is_some_and(|armed| armed.run != self.incarnation) {
+            return false;
+        }
         if self.coordinating().is_some() {
             return self.coordinator_lease_left() > Span::ZERO
                 && !self.armed_by_another_run(&self.id);
         }
-        // H16: while the record it obeys names an earlier run as armed, silence would prove too much.
-        let other_run = self
-            .obeyed
-            .as_ref()
-            .and_then(|obeyed| obeyed.record.armed.get(&self.id))
-            .is_some_and(|armed| armed.run != self.incarnation);
-        !other_run && self.lease_until.is_some_and(|until| until > self.now)
+        self.lease_until.is_some_and(|until| until > self.now)
     }
 
     /// A node answered a heartbeat that this node sent at `sent`.

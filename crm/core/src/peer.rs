@@ -30,8 +30,9 @@ pub(crate) struct Peer<R: Rules> {
     /// When that heartbeat came.
     pub(crate) heartbeat_at: Time,
     /// When the newest heartbeat came for which this node renewed its lease, in any
-    /// coordinatorship: the lease counts from before that (H9).
-    pub(crate) renewed: Option<Time>,
+    /// coordinatorship: the lease counts from before that (H9). At first the moment from which it is
+    /// known: it may have been known before, and renewed.
+    pub(crate) renewed: Time,
     /// Incarnation to which this coordinatorship has sent authority (R12).
     pub(crate) authority_to: Option<Incarnation>,
     /// Whether both sides' histories were found to have parted (H35).
@@ -76,7 +77,7 @@ impl<R: Rules> Peer<R> {
             proof: None,
             past_proof: None,
             heartbeat_at: now,
-            renewed: None,
+            renewed: now,
             authority_to: None,
             forked: false,
             writes: None,

@@ -4,7 +4,7 @@
 //! tie and never takes a vote (H4, H11).
 
 use crate::id::{Incarnation, NodeId};
-use crate::model::Cluster;
+use crate::model::{Cluster, NodeSpec};
 use crate::node::Node;
 use crate::packet::Report;
 use crate::record::{Armed, Record};
@@ -29,7 +29,12 @@ impl<R: Rules> Node<R> {
             return;
         }
         let mut look_again: Option<Time> = None;
+        // Whoever has not told its times since may have obeyed those that end with this record.
+        let (before, after) = (self.timing.lease_times(), cluster.timing.lease_times());
         armed.retain(|name, known| {
+            if before != after {
+                known.times = known.times.longest(before);
+            }
             let configured = cluster.node(name).is_some_and(|node| node.watchdog.is_some());
             let holds = match self.live_run(name) {
                 None => true,
@@ -41,7 +46,12 @@ impl<R: Rules> Node<R> {
             };
             configured && holds
         });
-        for node in cluster.nodes.iter().filter(|node| node.watchdog.is_some()) {
+        // A watchdog that this record gives back was taken away, and perhaps disarmed, under the one before.
+        let kept = |node: &&NodeSpec| {
+            let known = self.config.as_ref().and_then(|before| before.node(&node.id));
+            node.watchdog.is_some() && known.is_some_and(|known| known.watchdog.is_some())
+        };
+        for node in cluster.nodes.iter().filter(kept) {
             if let Some(known) = self.says_armed(&node.id) {
                 armed.insert(node.id.clone(), known);
             }
@@ -98,12 +108,13 @@ impl<R: Rules> Node<R> {
         self.peers.get(name).and_then(|peer| peer.session.live())
     }
 
-    /// Whether the committed record may say of an earlier run of this node that it is armed: then
-    /// its present run gets no lease yet, or silence would prove too much (H16).
+    /// Whether the committed record, or the one under way, says of an earlier run of this node that it is
+    /// armed: then its present run gets no lease yet, or silence would prove too much (H16).
     pub(crate) fn armed_by_another_run(&self, name: &NodeId) -> bool {
         let Some(coordinator) = self.coordinating() else { return true };
-        let known = coordinator.armed.get(name);
-        known.is_some_and(|known| self.live_run(name) != Some(known.run))
+        let under_way = self.record().and_then(|record| record.armed.get(name));
+        let known = [coordinator.armed.get(name), under_way];
+        known.into_iter().flatten().any(|known| self.live_run(name) != Some(known.run))
     }
 
     /// T_out of an armed node: by its own times, or by those of the present configuration, which
@@ -129,7 +140,7 @@ impl<R: Rules> Node<R> {
             return None;
         }
         let from = if R::holds(Rule::WaitFromElection) {
-            peer.renewed.map_or(coordinator.elected, |at| at.max(coordinator.elected))
+            peer.renewed.max(coordinator.elected)
         } else {
             peer.heard.unwrap_or(self.started)
         };
