@@ -259,6 +259,10 @@ impl<R: Rules> Node<R> {
         let Some(peer) = self.peers.get_mut(from) else { return };
         let newer = peer.report.as_ref().is_none_or(|last| last.number < report.number);
         if newer {
+            // R13: what a longer L once gave ends by the new times only since it obeys those.
+            if peer.report.as_ref().is_none_or(|last| last.armed != report.armed) {
+                peer.renewed = self.now;
+            }
             peer.report = Some(report);
             self.coordinator_dirty();
         }

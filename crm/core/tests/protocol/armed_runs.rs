@@ -25,7 +25,7 @@ fn cut_off(lab: &mut Lab, node: &str) {
 }
 
 fn until(lab: &mut Lab, what: &str, mut come: impl FnMut(&Lab) -> bool) {
-    for _ in 0..5000 {
+    for _ in 0..8000 {
         if come(lab) {
             return;
         }
@@ -142,6 +142,27 @@ fn r13_a_longer_lease_between_two_shorter_ones_is_waited_for() {
     cut_off(&mut lab, "c");
     apply(&mut lab, &first, 2, short);
     lab.run(Span::secs(120));
+    taken_over_once(&lab, "g", "c");
+}
+
+/// A shorter lease counts once it is obeyed, on a slow disk long after the last renewal: what a longer one
+/// gave ends that much later.
+#[test]
+fn r13_a_shorter_lease_counts_from_when_it_is_obeyed() {
+    let mut lab = Lab::new("none L=60 S=2 W=4 a+ b+ c+ | g@c");
+    lab.run(Span::secs(6));
+    let first = leader(&lab);
+    assert!(first != "c" && lab.holders("g") == ["c"], "{}", lab.log.join("\n"));
+    lab.slow_disks.insert("c".into(), Span::secs(12));
+    apply(&mut lab, &first, 1, "none L=3 S=2 W=4 a+ b+ c+ | g@c");
+    let lease = |lab: &Lab| {
+        let record = lab.machines[&NodeId::new(&first)].disk.record.as_ref();
+        record.and_then(|record| record.armed.get(&NodeId::new("c"))).map(|c| c.times.lease)
+    };
+    until(&mut lab, "c is listed with the shorter lease", |lab| lease(lab) == Some(Span::secs(3)));
+    lab.run(Span::millis(8));
+    cut_off(&mut lab, "c");
+    lab.run(Span::secs(60));
     taken_over_once(&lab, "g", "c");
 }
 
