@@ -264,15 +264,6 @@ pub fn all() -> Vec<Broken> {
             &["a_group_runs_on_at_most_one_node"],
         ),
         row(
-            "wait-from-silence",
-            &[WaitFromElection],
-            "trio-watchdog",
-            Some(Elections),
-            810,
-            2500,
-            &["a_group_runs_on_at_most_one_node"],
-        ),
-        row(
             "ban-ignored",
             &[BanIsHeeded],
             "pair",
@@ -371,6 +362,7 @@ pub fn all() -> Vec<Broken> {
             20,
             ONE_NODE,
         ),
+        directed("wait-from-silence", &[WaitFromElection], Course::LongSilence, 20, ONE_NODE),
         directed("told-too-soon", &[AuthorityAwaitsMove], Course::BackTooSoon, 20, ONE_NODE),
         directed("lease-not-nested", &[LeaseIsNested], Course::Chain, 20, ONE_NODE),
     ]

@@ -25,6 +25,8 @@ pub enum Course {
     StopsThatHang,
     /// H13: a group is handed on while the reports of its owner are lost.
     LostReports,
+    /// H9: who has not heard an owner for long is elected.
+    LongSilence,
     /// H9: a coordinator that is deposed, and does not know it, renews a lease.
     Chain,
     /// H7, R12: a node that was proved dead is back while its group is being given away.
@@ -44,6 +46,7 @@ pub const COURSES: &[(&str, Course, &str)] = &[
     ("restart-cut-off", Course::RestartCutOff, "trio-watchdog"),
     ("stops-that-hang", Course::StopsThatHang, "trio-watchdog"),
     ("lost-reports", Course::LostReports, "trio"),
+    ("long-silence", Course::LongSilence, "trio-watchdog"),
     ("chain", Course::Chain, "five-long-leases"),
     ("back-too-soon", Course::BackTooSoon, "five"),
     ("back-beside-the-deposed", Course::BackBesideTheDeposed, "five-devices"),
@@ -76,6 +79,7 @@ impl Course {
             Course::RestartCutOff => feeding::restart_cut_off(driver),
             Course::StopsThatHang => feeding::stops_that_hang(driver),
             Course::LostReports => reports::lost_reports(driver),
+            Course::LongSilence => chain::long_silence(driver),
             Course::Chain => chain::chain(driver),
             Course::BackBesideTheDeposed => authority::back_beside_the_deposed(driver),
             Course::BackTooSoon => authority::back_too_soon(driver),
