@@ -67,19 +67,6 @@ fn a_misspelt_agent_is_one_error_and_the_right_word() {
 }
 
 #[test]
-fn an_agent_that_is_not_built_yet_is_told_with_what_serves_instead() {
-    let fresh = Fresh::machine();
-    let text = fresh.check("oracle: TEST");
-    assert!(text.contains("the agent `oracle` is not built yet"), "{text}");
-    assert!(
-        text.contains("`ocf:heartbeat:oracle`, without roles, does its work meanwhile"),
-        "{text}"
-    );
-    let text = fresh.check("vip: 192.0.2.1/24");
-    assert!(!text.contains("not built yet"), "{text}");
-}
-
-#[test]
 fn a_check_without_a_file_names_the_first_step() {
     let fresh = Fresh::machine();
     let output = fresh.crm(&["check"]);

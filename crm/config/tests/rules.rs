@@ -279,6 +279,12 @@ fn the_machine_sharpens_the_check_and_never_the_meaning() {
             "cannot run",
         ),
         ("process: /bin/x", Severity::Warning, "`process` is not installed on this machine", ""),
+        (
+            "pgsql: /data",
+            Severity::Warning,
+            "the agent `pgsql` is not built yet",
+            "`systemd:postgresql`, or `ocf:heartbeat:pgsql` without roles, does its work meanwhile",
+        ),
     ] {
         let text = text(resource);
         let checked = check("x", &text, &Machine);

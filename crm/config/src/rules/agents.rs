@@ -10,9 +10,6 @@ use std::collections::BTreeMap;
 /// What serves instead of one of ours that is not built yet.
 fn substitute(name: &str) -> Option<&'static str> {
     match name {
-        "apache" => Some("`ocf:heartbeat:apache` or `systemd:apache2`"),
-        "mysql" => Some("`ocf:heartbeat:mysql` or `systemd:mariadb`"),
-        "oracle" => Some("`ocf:heartbeat:oracle`, without roles,"),
         "pgsql" => Some("`systemd:postgresql`, or `ocf:heartbeat:pgsql` without roles,"),
         _ => None,
     }
