@@ -103,6 +103,11 @@ fn hb17_one_instance_in_two_groups_is_refused() {
         );
         assert_eq!(errors(&text).len(), usize::from(refused), "{resource}: {:?}", errors(&text));
     }
+    let checks = format!(
+        "{NODES}fencing: none\ngroups:\n  g: {{resources: [lsb:oractl: {{check: a}}]}}\n  \
+         h: {{resources: [lsb:oractl: {{check: b}}]}}\n"
+    );
+    assert_eq!(errors(&checks).len(), 1, "HB47: another check is no other instance");
     let apart = format!(
         "{NODES}fencing: none\ngroups:\n  g: {{resources: [heartbeat:oractl: {{args: [T1]}}, filesystem: {{device: tmpfs, at: /a}}]}}\n  \
          h: {{resources: [heartbeat:oractl: {{args: [T2]}}, filesystem: {{device: tmpfs, at: /b}}]}}\n"

@@ -158,7 +158,14 @@ fn things(resource: &Resource, path: &str) -> Vec<(String, String)> {
         AgentClass::Lsb | AgentClass::Heartbeat => {
             let words: Vec<String> = std::iter::once(resource.agent.to_string())
                 .chain(resource.args.iter().cloned())
-                .chain(resource.params.iter().map(|(name, value)| format!("{name}={value}")))
+                // How it is looked at makes it no other instance.
+                .chain(
+                    resource
+                        .params
+                        .iter()
+                        .filter(|(name, _)| *name != "check")
+                        .map(|(name, value)| format!("{name}={value}")),
+                )
                 .collect();
             vec![(words.join(" "), path.to_owned())]
         }

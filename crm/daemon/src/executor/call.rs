@@ -38,6 +38,9 @@ pub(crate) struct Call {
 /// The name under which this program is its agents.
 pub(crate) const AGENT_NAME: &str = "crm-agent";
 
+/// The parameter of a script that says how its status is asked.
+const CHECK: &str = "check";
+
 /// The command line of an operation.
 ///
 /// # Errors
@@ -79,6 +82,14 @@ pub(crate) fn call(places: &Places, operation: &Operation, token: &str) -> Resul
             let file = places.ocf_root.join("resource.d").join(provider).join(name);
             let word = if action == Action::Status { "monitor".to_owned() } else { word };
             found(&file).map(|()| call(file, vec![word], Judge::Ocf))
+        }
+        // HB47: a script that knows no `status` gets a command of the admin's for it.
+        AgentClass::Lsb | AgentClass::Heartbeat
+            if action == Action::Status && spec.params.contains_key(CHECK) =>
+        {
+            let check = spec.params.get(CHECK).cloned().unwrap_or_default();
+            let arguments = vec!["-c".to_owned(), check];
+            Ok(call(PathBuf::from("/bin/sh"), arguments, Judge::Lsb))
         }
         AgentClass::Lsb => {
             let file = places.lsb_dir.join(name);
@@ -152,6 +163,25 @@ mod tests {
         let call = call(&places(dir.path()), &operation, "t").expect("found");
         assert_eq!(call.arguments, ["TEST01", "x y", "start"]);
         assert_eq!(call.judge, Judge::Words);
+    }
+
+    #[test]
+    fn hb47_a_script_without_status_is_asked_by_its_check() {
+        let dir = crate::testing::Dir::new();
+        script(dir.path(), "oractl", "exit 0");
+        for class in ["lsb:oractl", "heartbeat:oractl"] {
+            let of = |action| {
+                let mut operation = operation(class, action);
+                let spec = std::sync::Arc::make_mut(&mut operation.spec);
+                spec.params.insert("check".into(), "pgrep -x ora".into());
+                call(&places(dir.path()), &operation, "t").expect("found")
+            };
+            let status = of(Action::Status);
+            assert_eq!(status.program, Path::new("/bin/sh"));
+            assert_eq!(status.arguments, ["-c", "pgrep -x ora"]);
+            assert_eq!(status.judge, Judge::Lsb);
+            assert_eq!(of(Action::Start).arguments, ["start"], "the script itself");
+        }
     }
 
     #[test]
