@@ -68,6 +68,13 @@ pub(crate) fn has_variable(pid: i32, name: &str, value: &str) -> bool {
         .is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes()))
 }
 
+/// Whether the kernel is just giving the process a new program: for that moment it has no environment. So does
+/// one that was started without any, for good.
+pub(crate) fn may_be_starting(pid: i32) -> bool {
+    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|bytes| bytes.is_empty())
+        && stat(pid).is_some_and(|stat| !stat.zombie)
+}
+
 /// Kills exactly this process, not one that took its number meanwhile.
 pub(crate) fn kill(stat: &Stat) {
     let Ok(pidfd) = crate::sys::pidfd_open(stat.pid) else { return };

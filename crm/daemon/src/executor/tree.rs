@@ -14,6 +14,9 @@ use tokio::time::{Instant, sleep};
 /// How long the kernel may take to end killed processes before somebody is told.
 pub(crate) const DEATH_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a child without an environment is taken for one that is just being started.
+const STARTING: Duration = Duration::from_millis(50);
+
 /// The processes of one call.
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
@@ -58,6 +61,13 @@ impl Tree {
         !self.cgroup.as_ref().is_some_and(Cgroup::is_populated) && self.alive().is_empty()
     }
 
+    /// Whether a child of this daemon cannot be told from ours yet: it left the session and its new program is
+    /// just being set up. A cgroup knows it all the same.
+    fn may_be_starting(&self) -> bool {
+        let me = std::process::id().cast_signed();
+        self.cgroup.is_none() && procfs::children(me).into_iter().any(procfs::may_be_starting)
+    }
+
     fn kill(&self) {
         if let Some(cgroup) = &self.cgroup {
             cgroup.kill();
@@ -76,7 +86,7 @@ impl Tree {
         let mut pause = Duration::from_millis(1);
         loop {
             self.kill();
-            if self.is_empty() {
+            if self.is_empty() && !(begun.elapsed() < STARTING && self.may_be_starting()) {
                 return Ok(());
             }
             if begun.elapsed() >= patience {
