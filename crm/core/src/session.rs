@@ -122,6 +122,9 @@ impl<R: Rules> Session<R> {
         }
         if addressed && seen >= *mark {
             self.live = self.pending.remove(at).map(|(run, _)| run);
+            // Who was met before may be an earlier run, whose packets are still under way: it too has to
+            // see something that is sent from now on.
+            self.pending.iter_mut().for_each(|(_, mark)| *mark = next_number);
             return Verdict::Switched;
         }
         Verdict::Answer
@@ -210,6 +213,21 @@ mod tests {
         assert_eq!(s.judge(ME, 1, A, 1, None, 0), Verdict::Answer);
         assert_eq!(s.judge(ME, 2, A, 2, Some(ME), 1), Verdict::Switched);
         assert_eq!(s.judge(ME, 2, A, 3, Some(ME), 1), Verdict::Fresh);
+    }
+
+    /// Three runs in quick succession on a slow network: a late packet of the second does not take the place of
+    /// the third, but a later run does.
+    #[test]
+    fn h29_a_late_packet_of_an_earlier_run_does_not_evict_a_later_one() {
+        let c = Incarnation(3);
+        let mut s = Session::<Sound>::new();
+        assert_eq!(s.judge(ME, 1, A, 1, None, 0), Verdict::Answer);
+        assert_eq!(s.judge(ME, 2, B, 1, None, 0), Verdict::Answer);
+        assert_eq!(s.judge(ME, 3, B, 2, Some(ME), 2), Verdict::Switched);
+        assert_eq!(s.judge(ME, 3, A, 2, Some(ME), 2), Verdict::Answer);
+        assert_eq!(s.live(), Some(B));
+        assert_eq!(s.judge(ME, 4, c, 1, None, 0), Verdict::Answer);
+        assert_eq!(s.judge(ME, 5, c, 2, Some(ME), 4), Verdict::Switched);
     }
 
     #[test]
