@@ -43,7 +43,8 @@ impl<R: Rules> Node<R> {
             .collect();
         let Some(peer) = self.peers.get_mut(to) else { return };
         if renews {
-            peer.renewed = peer.heartbeat_at;
+            // Its report may have moved this on since: what that heartbeat renews is older.
+            peer.renewed = peer.renewed.max(peer.heartbeat_at);
         }
         let echo = peer.session.live();
         let mut beats = Vec::with_capacity(peer.links.len());

@@ -233,3 +233,40 @@ fn h16_daemons_that_all_restart_at_once_keep_their_machines() {
         }
     }
 }
+
+/// A silent node comes back for a moment: it obeys the shorter lease then, and says so to a coordinator whose
+/// next heartbeat is due. What that renews is older than this word, and the longer lease ends by the word only.
+#[test]
+fn r13_a_renewal_does_not_turn_back_the_moment_from_which_a_lease_counts() {
+    let mut lab = Lab::new("none L=60 S=2 W=4 a+ b+ c+ | g@c");
+    lab.run(Span::secs(6));
+    let first = leader(&lab);
+    assert!(first != "c" && lab.holders("g") == ["c"], "{}", lab.log.join("\n"));
+    lab.loses = Some(|_: &NodeId, packet: &Packet| {
+        let commits = match &packet.message {
+            Message::Committed { .. } => true,
+            Message::Heartbeat(beat) => beat.leading.is_some(),
+            _ => false,
+        };
+        packet.to.as_str() == "c" && commits
+    });
+    apply(&mut lab, &first, 1, "none L=3 S=2 W=4 a+ b+ c+ | g@c");
+    lab.run(Span::millis(900));
+    cut_off(&mut lab, "c");
+    lab.run(Span::secs(20));
+    let newest = lab.status(&first).stamp;
+    assert!(lab.status("c").obeyed < newest && lab.holders("g") == ["c"]);
+    lab.cut.clear();
+    lab.loses = Some(|from: &NodeId, packet: &Packet| {
+        from.as_str() == "c" && matches!(packet.message, Message::Heartbeat(_))
+    });
+    while lab.status("c").obeyed < newest {
+        lab.run(Span(200));
+    }
+    // Its report is under way, and everybody is busy until the next heartbeats are due.
+    lab.now = lab.now + Span::millis(250);
+    lab.run(Span(200));
+    cut_off(&mut lab, "c");
+    lab.run(Span::secs(60));
+    taken_over_once(&lab, "g", "c");
+}
