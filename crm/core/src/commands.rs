@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// How long a command waits for a coordinator.
 const WAIT: Span = Span::secs(10);
+/// How long an operator's word holds: where half of four or more are dead, each takes a command of its own.
+const WORD_HOLDS: Span = Span::secs(30);
 /// How long a status waits for the coordinator's view.
 const STATUS_WAIT: Span = Span::millis(500);
 /// Answers remembered for repeated requests of other nodes.
@@ -38,15 +40,9 @@ pub(crate) struct Commands {
     waiting: BTreeMap<RequestId, Waiting>,
     statuses: BTreeMap<RequestId, Time>,
     answered: VecDeque<(NodeId, Incarnation, u64, Option<Outcome>)>,
-    /// The operator's word that a silent node is dead, for a side without a coordinator (R20).
-    pub(crate) word: Option<Word>,
-}
-
-/// The operator's word about one silent node: for one candidacy, and not for long.
-#[derive(Clone, Debug, Hash)]
-pub(crate) struct Word {
-    pub(crate) node: NodeId,
-    pub(crate) until: Time,
+    /// The operator's word that a silent node is dead, for a side without a coordinator (R20): for one
+    /// candidacy, and not beyond this time. Several count together.
+    pub(crate) words: BTreeMap<NodeId, Time>,
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -65,7 +61,7 @@ impl Commands {
 
     /// A word about a node that is heard after all, or that was used, holds no longer (R20).
     pub(crate) fn forget_word(&mut self, node: Option<&NodeId>) {
-        self.word.take_if(|word| node.is_none_or(|node| word.node == *node));
+        self.words.retain(|about, _| node.is_some_and(|node| node != about));
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
@@ -107,7 +103,7 @@ impl<R: Rules> Node<R> {
     fn take_word(&mut self, node: &NodeId) -> Option<Outcome> {
         match self.peers.get(node) {
             Some(_) if self.must_be_silent(node).is_ok() => {
-                self.commands.word = Some(Word { node: node.clone(), until: self.now + WAIT });
+                self.commands.words.insert(node.clone(), self.now + WORD_HOLDS);
                 self.stand_at = Some(self.now);
                 None
             }

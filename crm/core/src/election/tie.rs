@@ -37,13 +37,13 @@ impl<R: Rules> Node<R> {
                 .all(|node| silent(node) && (cluster.has_device(node) || self.silence_proves(node)))
     }
 
-    /// R20: the operator's word covers every missing voter, and none of them is heard.
+    /// R20: the operator's words cover every missing voter, and none of them is heard.
     pub(super) fn operator_says_dead(&self, missing: &BTreeSet<NodeId>) -> bool {
-        let word = self.commands.word.as_ref().filter(|word| self.now < word.until);
-        let word = word.map(|word| &word.node);
+        let words = &self.commands.words;
         !missing.is_empty()
             && missing.iter().all(|node| {
-                Some(node) == word && self.peers.get(node).is_some_and(|peer| !peer.alive)
+                words.get(node).is_some_and(|until| self.now < *until)
+                    && self.peers.get(node).is_some_and(|peer| !peer.alive)
             })
     }
 

@@ -166,3 +166,21 @@ fn r11_a_broken_agent_on_a_bystander_does_not_stop_a_take_over() {
     lab.run(Span::secs(120));
     assert_eq!(lab.holders("g"), ["b"], "{}", lab.log.join("\n"));
 }
+
+/// Half of four died for good: each of them needs a word of its own, and the words count together.
+#[test]
+fn r20_a_word_about_each_of_two_dead_voters_decides() {
+    let mut lab = Lab::new("none a b c d | g@d");
+    lab.run(Span::secs(6));
+    assert_eq!(lab.holders("g"), ["d"], "{}", lab.log.join("\n"));
+    lab.crash(&"c".into());
+    lab.crash(&"d".into());
+    lab.run(Span::secs(30));
+    ask(&mut lab, "a", 1, Command::ConfirmDead { node: "c".into() });
+    lab.run(Span::secs(15));
+    assert_eq!(lab.replies.len(), 1, "nobody leads yet, and that is told");
+    ask(&mut lab, "a", 2, Command::ConfirmDead { node: "d".into() });
+    lab.run(Span::secs(30));
+    once(&lab);
+    assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
+}
