@@ -264,7 +264,7 @@ fn r13_a_renewal_does_not_turn_back_the_moment_from_which_a_lease_counts() {
         lab.run(Span(200));
     }
     // Its report is under way, and everybody is busy until the next heartbeats are due.
-    lab.now = lab.now + Span::millis(250);
+    lab.now += Span::millis(250);
     lab.run(Span(200));
     cut_off(&mut lab, "c");
     lab.run(Span::secs(60));
