@@ -2,7 +2,7 @@
 
 use super::carry_out::refused;
 use crate::id::{GroupId, ResourceId};
-use crate::model::{Cluster, Resource};
+use crate::model::{Cluster, Group, Resource};
 use crate::node::Node;
 use crate::operator::Outcome;
 use crate::record::{ConfigText, Record};
@@ -59,6 +59,14 @@ impl<R: Rules> Node<R> {
                 &format!("`crm stop {from}`, apply, then `crm start {from}`"),
             ));
         }
+        if let Some((resource, from, to)) = inherited_resource(cluster, &parsed, next) {
+            return Err(refused(
+                format!(
+                    "resource {resource} of group {from}, which goes, would be in group {to} while {from} may run"
+                ),
+                &format!("stop {from} first (`crm stop {from}`), and apply when it is stopped"),
+            ));
+        }
         next.config = new;
         Ok("the configuration is in force".to_owned())
     }
@@ -80,4 +88,33 @@ fn moved_resource(
                 .map(|group| (resource.id.clone(), old.id.clone(), group.id.clone()))
         })
     })
+}
+
+/// A resource of a group that goes and may still run, which turns up in one that is granted already. One
+/// that is granted to nobody waits by itself for the end of the other.
+fn inherited_resource(
+    before: &Cluster,
+    after: &Cluster,
+    record: &Record,
+) -> Option<(ResourceId, GroupId, GroupId)> {
+    let same =
+        |one: &Resource, other: &Resource| one.agent == other.agent && one.params == other.params;
+    let has = |group: &Group, resource: &Resource| {
+        group.resources.iter().any(|other| same(other, resource))
+    };
+    let goes =
+        before.groups.iter().chain(record.retired.values()).filter(|group| {
+            after.group(&group.id).is_none() && record.grants.contains_key(&group.id)
+        });
+    goes.flat_map(|old| old.resources.iter().map(move |resource| (old, resource))).find_map(
+        |(old, resource)| {
+            let heir = after.groups.iter().find(|group| {
+                let had = before.group(&group.id).or(record.retired.get(&group.id));
+                record.grants.contains_key(&group.id)
+                    && has(group, resource)
+                    && !had.is_some_and(|had| has(had, resource))
+            });
+            heir.map(|heir| (resource.id.clone(), old.id.clone(), heir.id.clone()))
+        },
+    )
 }

@@ -3,6 +3,7 @@
 use crate::cluster::Lab;
 use crate::steps::{apply, ask, once};
 use crm_core::operator::{Command, Outcome};
+use crm_core::status::ResourcePhase;
 use crm_core::time::Span;
 
 /// The daemon restarts before it has stopped a group that the configuration dropped.
@@ -118,4 +119,33 @@ fn r21_a_failed_stop_of_a_dropped_group_can_be_cleared() {
             lab.log.join("\n")
         );
     }
+}
+
+/// Two groups become one: what was in the one that goes is the other's only when it has stopped there.
+#[test]
+fn r11_a_dropped_group_that_runs_does_not_leave_its_resources_to_another() {
+    let mut lab = Lab::new("device a b c | g@a:of=x h@b:of=y");
+    lab.run(Span::secs(4));
+    assert!(lab.holders("g") == ["a"] && lab.holders("h") == ["b"], "{}", lab.log.join("\n"));
+    lab.stop_takes = Span::secs(3);
+    let merged = "device a b c | h@b:of=y,x";
+    apply(&mut lab, "b", 1, merged);
+    let runs = |lab: &Lab| {
+        let groups = lab.status("b").groups;
+        let things = groups.into_iter().filter(|group| group.id.as_str() == "h");
+        things
+            .flat_map(|group| group.resources)
+            .any(|thing| thing.id.as_str() == "x" && thing.phase == ResourcePhase::Running)
+    };
+    for _ in 0..50 {
+        lab.run(Span::millis(50));
+        let on_a = lab.holders("g") == ["a"];
+        assert!(!(on_a && runs(&lab)), "x runs on a and on b\n{}", lab.log.join("\n"));
+    }
+    assert!(matches!(lab.replies[0].2, Outcome::Refused { .. }), "{:?}", lab.replies);
+    ask(&mut lab, "b", 2, Command::Stop { group: "g".into() });
+    lab.run(Span::secs(8));
+    apply(&mut lab, "b", 3, merged);
+    lab.run(Span::secs(8));
+    assert!(runs(&lab) && lab.holders("g").is_empty(), "{}", lab.log.join("\n"));
 }

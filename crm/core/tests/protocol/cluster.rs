@@ -13,7 +13,8 @@ use crm_core::{Destination, FenceResult, Input, Node, Output, Start, WatchdogDut
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The first word of a configuration text: `device` or `none`; then the nodes; then after `|` the
-/// groups, each with its preferred nodes, `:auto` for failback, `:after=GROUP,…`, `:with=GROUP,…`.
+/// groups, each with its preferred nodes, `:auto` for failback, `:after=GROUP,…`, `:with=GROUP,…`,
+/// `:of=RESOURCE,…`.
 pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
     let (head, groups) = text.split_once('|').unwrap_or((text, ""));
     let mut words = head.split_whitespace();
@@ -61,6 +62,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
             let head = options.next().unwrap_or_default();
             let (name, prefer) = head.split_once('@').unwrap_or((head, ""));
             let (mut failback, mut after, mut with) = (Failback::Manual, vec![], vec![]);
+            let mut things = vec!["r"];
             for option in options {
                 let (key, value) = option.split_once('=').unwrap_or((option, ""));
                 let named = || value.split(',').map(GroupId::new).collect();
@@ -68,6 +70,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
                     "auto" => failback = Failback::Auto,
                     "after" => after = named(),
                     "with" => with = named(),
+                    "of" => things = value.split(',').collect(),
                     other => panic!("unknown option {other}"),
                 }
             }
@@ -76,17 +79,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
                 prefer: prefer.split(',').filter(|p| !p.is_empty()).map(NodeId::new).collect(),
                 only_preferred: false,
                 failback,
-                resources: vec![Resource {
-                    id: "r".into(),
-                    agent: AgentRef { class: AgentClass::Own, name: "vip".into() },
-                    params: BTreeMap::new(),
-                    args: vec![],
-                    timeouts: Timeouts::default(),
-                    interval: Span::secs(10),
-                    on_fail: OnFail::Restart,
-                    stateless: protection == "stateless",
-                    observe_everywhere: false,
-                }],
+                resources: things.into_iter().map(|thing| resource(thing, protection)).collect(),
                 runs_with: with,
                 avoids: vec![],
                 starts_after: after,
@@ -109,6 +102,20 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
         services: vec![],
         operators: vec![],
     })
+}
+
+fn resource(name: &str, protection: &str) -> Resource {
+    Resource {
+        id: name.into(),
+        agent: AgentRef { class: AgentClass::Own, name: "vip".into() },
+        params: [("of".to_owned(), name.to_owned())].into(),
+        args: vec![],
+        timeouts: Timeouts::default(),
+        interval: Span::secs(10),
+        on_fail: OnFail::Restart,
+        stateless: protection == "stateless",
+        observe_everywhere: false,
+    }
 }
 
 pub(crate) struct Machine {
