@@ -101,10 +101,16 @@ fn forbidden(held: &Held, services: &[Service]) -> BTreeSet<Suspicion> {
         if service.mount.is_none() && service.follows.is_none() {
             continue;
         }
+        // A base that is restarted in place is nowhere for a moment, and what follows it stays (`starts_after` is
+        // about starting): such an address is wrong only where the role is held elsewhere. An own one always is.
+        let elsewhere = |node: &str, role: &(String, Part)| {
+            held.iter().any(|(other, held)| other != node && held.parts.contains(role))
+        };
         let role = (service.follows.as_ref().unwrap_or(&service.name).clone(), Part::Mount);
         for (node, Holding { parts, ending }) in held {
             let address = !ending && parts.contains(&(service.name.clone(), Part::Address));
-            if address && !parts.contains(&role) {
+            let wrong = service.follows.is_none() || elsewhere(node, &role);
+            if address && !parts.contains(&role) && wrong {
                 found.insert(("I7", service.name.clone(), vec![node.clone()]));
             }
         }
@@ -163,5 +169,12 @@ mod tests {
             held(&[("alpha", &[("web", Part::Mount)]), ("beta", &[("front", Part::Address)])]);
         let on = vec!["beta".to_owned()];
         assert_eq!(forbidden(&apart, &services), BTreeSet::from([("I7", "front".to_owned(), on)]));
+        let restarting = held(&[("alpha", &[("front", Part::Address)]), ("beta", &[])]);
+        assert_eq!(forbidden(&restarting, &services), BTreeSet::new());
+        let mut own = service("web", None);
+        own.mount = Some("/srv/web".to_owned());
+        let bare = held(&[("alpha", &[("web", Part::Address)])]);
+        let on = vec!["alpha".to_owned()];
+        assert_eq!(forbidden(&bare, &[own]), BTreeSet::from([("I7", "web".to_owned(), on)]));
     }
 }
