@@ -52,7 +52,7 @@ fn hb15_i8_a_database_on_drbd_loses_its_machine_and_no_acknowledged_row() {
     // DRBD would notice by itself after half a minute, rows under way or not: what ends the connection is the proof.
     for node in &mut light.nodes {
         let patient = "sed -i -e 's/ping-int 1;/ping-int 60;/' -e 's/timeout 20;/timeout 290;/' \
-            -e 's/connect-int 2;/connect-int 30;/' /etc/drbd.d/r0.res";
+            -e 's/connect-int 2;/connect-int 30;/' -e 's/ping-timeout 10;/ping-timeout 300;/' /etc/drbd.d/r0.res";
         node.ok(&format!("{patient} && drbdadm adjust r0")).unwrap();
     }
     db.open(&mut light.client);
