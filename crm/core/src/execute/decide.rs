@@ -79,7 +79,11 @@ fn raise<R: Rules>(group: &GroupState) -> Option<Step> {
     let lowest = resources.iter().position(|resource| !resource.is_up())?;
     match resources[lowest].phase {
         ResourcePhase::Stopped if group.all_stopped_from(lowest + 1) => {
-            if resources[lowest].is_idle() {
+            // I2: one below that gave no clear answer last is looked at again first.
+            let doubted = |r: &ResourceState| r.phase == ResourcePhase::Running && r.doubts > 0;
+            if resources[..lowest].iter().any(doubted) {
+                None
+            } else if resources[lowest].is_idle() {
                 Some(Step::Start(lowest))
             } else {
                 free(group, lowest)

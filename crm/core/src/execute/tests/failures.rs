@@ -112,6 +112,21 @@ fn events_that_lead_nowhere_are_followed_ever_more_slowly() {
     assert!((5..30).contains(&looks), "{looks} looks in 20 s");
 }
 
+/// I2: while one below has not given a clear answer nothing above it is started.
+#[test]
+fn i2_a_start_waits_for_the_second_look_at_one_below_that_was_unclear() {
+    check(UP).check(
+        "+1s =>
+         changed c => c status
+         c status not-running => !resource-failed, !resource-restarting, c stop [starting]
+         changed a => a status
+         a status failed => a status
+         c stop done => unwatch c
+         a status done => c start
+         c start done => !group-running [running]",
+    );
+}
+
 #[test]
 fn o6_one_failed_look_moves_nothing_two_do() {
     check(UP).check(
