@@ -20,6 +20,10 @@ use tokio::task::AbortHandle;
 /// Between two tries; longer and longer while systemd does not answer.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(30);
+/// What systemd may take to let us in and to answer the first calls.
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
+/// The longest line of a greeting.
+const GREETING_MAX: usize = 4096;
 
 #[derive(Debug)]
 pub(super) struct Units {
@@ -27,6 +31,7 @@ pub(super) struct Units {
     watched: Rc<RefCell<Watched>>,
     listening: Option<AbortHandle>,
     sockets: Vec<(PathBuf, bool)>,
+    patience: Duration,
 }
 
 /// Who watches a unit, by the path of its object, and its name.
@@ -35,7 +40,7 @@ type Watched = BTreeMap<String, (String, BTreeSet<Owner>)>;
 impl Units {
     pub(super) fn new(tell: Tell) -> Units {
         let sockets = SOCKETS.map(|(path, is_bus)| (PathBuf::from(path), is_bus)).to_vec();
-        Units { tell, watched: Rc::default(), listening: None, sockets }
+        Units { tell, watched: Rc::default(), listening: None, sockets, patience: OPEN_WITHIN }
     }
 
     pub(super) fn add(&mut self, owner: &Owner, unit: &str) {
@@ -45,9 +50,10 @@ impl Units {
         drop(watched);
         if self.listening.is_none() {
             let (tell, watched) = (self.tell.clone(), self.watched.clone());
-            let sockets = self.sockets.clone();
-            let task =
-                tokio::task::spawn_local(async move { follow(&tell, &watched, &sockets).await });
+            let (sockets, patience) = (self.sockets.clone(), self.patience);
+            let task = tokio::task::spawn_local(async move {
+                follow(&tell, &watched, &sockets, patience).await;
+            });
             self.listening = Some(task.abort_handle());
         }
     }
@@ -69,12 +75,18 @@ impl Units {
     }
 }
 
-async fn follow(tell: &Tell, watched: &RefCell<Watched>, sockets: &[(PathBuf, bool)]) {
+async fn follow(
+    tell: &Tell,
+    watched: &RefCell<Watched>,
+    sockets: &[(PathBuf, bool)],
+    patience: Duration,
+) {
     let mut pause = RETRY_FIRST;
     let mut lost = false;
     loop {
         for (socket, is_bus) in sockets {
-            let Ok(mut line) = Line::open(socket, *is_bus).await else { continue };
+            let opened = tokio::time::timeout(patience, Line::open(socket, *is_bus)).await;
+            let Ok(Ok(mut line)) = opened else { continue };
             pause = RETRY_FIRST;
             if lost {
                 all(tell, watched);
@@ -121,6 +133,9 @@ impl Line {
         let mut line = Line { stream, bytes: Vec::new() };
         line.stream.write_all(&greeting()).await?;
         while !line.bytes.contains(&b'\n') {
+            if line.bytes.len() > GREETING_MAX {
+                return Err(io::Error::other("systemd greets without an end"));
+            }
             line.receive().await?;
         }
         if !line.bytes.starts_with(b"OK ") {
@@ -197,6 +212,38 @@ mod tests {
             signal[1] = 4;
             stream.write_all(&signal).await.expect("signal");
         }
+    }
+
+    /// It waits for the next connection, which comes when this one was given up.
+    #[tokio::test(flavor = "current_thread")]
+    async fn who_says_nothing_or_greets_without_an_end_is_left() {
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let dir = crate::testing::Dir::new();
+                let socket = dir.path().join("private");
+                let listener = UnixListener::bind(&socket).expect("bind");
+                let (tell, mut inbox) = Tell::channel();
+                let mut units = Units::new(tell);
+                (units.sockets, units.patience) =
+                    (vec![(socket, false)], Duration::from_millis(300));
+                units.add(&(GroupId::new("g"), ResourceId::new("r")), "nginx");
+                let (silent, _) = listener.accept().await.expect("a client");
+                let (mut endless, _) = listener.accept().await.expect("a second try");
+                let flood = async {
+                    let mut sent = 0;
+                    while let Ok(count) = endless.write(&[b'x'; 1024]).await {
+                        sent += count;
+                        assert!(sent < 4 << 20, "it reads on and on");
+                    }
+                };
+                flood.await;
+                stand_in(&listener, &["nginx"]).await;
+                let Some(Happening::Changed { what, .. }) = inbox.recv().await else { panic!() };
+                assert_eq!(what, "systemd says that nginx.service changed");
+                drop(silent);
+            })
+            .await;
     }
 
     #[tokio::test(flavor = "current_thread")]
