@@ -37,8 +37,8 @@ fn check(options: &WitnessOptions, output: &mut Output) -> Result<Exit, Failure>
     for problem in &problems {
         output.line(format!("error: {problem}"))?;
     }
-    let (clusters, wrong) = (config.clusters.len(), problems.len());
-    output.line(format!("{}: {clusters} clusters, {wrong} with wrong files", path.display()))?;
+    let (clusters, wrong) = (counted(config.clusters.len(), "cluster"), problems.len());
+    output.line(format!("{}: {clusters}, {wrong} with wrong files", path.display()))?;
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
