@@ -211,6 +211,13 @@ impl<R: Rules> Node<R> {
                 Some(owner) => format!("granted to node {owner} by record {}", record.stamp),
                 None => self.why_no_coordinator(),
             };
+            if self.coordinator().is_none()
+                && let Some(words) = self.words_that_help()
+            {
+                let missing = owner.is_some().then(|| self.why_no_coordinator());
+                let parts = [Some(reason), missing, Some(words)];
+                reason = parts.into_iter().flatten().collect::<Vec<String>>().join("; ");
+            }
         }
         GroupStatus {
             id: id.clone(),
@@ -285,6 +292,8 @@ impl<R: Rules> Node<R> {
                     waiting.join(", "),
                     waiting.first().copied().unwrap_or_default(),
                 ));
+            } else if let Some(words) = self.words_that_help() {
+                warnings.push(format!("nothing proves who is silent dead; {words}"));
             }
         }
         for group in &status.groups {

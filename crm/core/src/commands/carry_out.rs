@@ -182,7 +182,7 @@ impl<R: Rules> Node<R> {
     }
 
     /// R20: nobody who is heard may hear it, and this node has listened for long enough itself.
-    pub(super) fn must_be_silent(&self, node: &NodeId) -> Result<(), Outcome> {
+    pub(crate) fn must_be_silent(&self, node: &NodeId) -> Result<(), Outcome> {
         let hint = "power it off first, and wait until it is silent";
         let hearer = self.peers.iter().find(|(_, peer)| {
             peer.alive && peer.heartbeat.as_ref().is_some_and(|beat| beat.hears.contains(node))

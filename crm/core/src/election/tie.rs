@@ -6,6 +6,7 @@ use crate::Output;
 use crate::event::Event;
 use crate::id::NodeId;
 use crate::node::Node;
+use crate::quorum::{Weight, weigh};
 use crate::rules::{Rule, Rules};
 use crate::time::Span;
 use std::collections::BTreeSet;
@@ -45,6 +46,27 @@ impl<R: Rules> Node<R> {
                 words.get(node).is_some_and(|until| self.now < *until)
                     && self.peers.get(node).is_some_and(|peer| !peer.alive)
             })
+    }
+
+    /// Without a quorum, the words of an operator that would give one (R20): exactly half of the voters are here, and
+    /// nothing but a word can prove the others dead. Less than half cannot go on by anybody's word.
+    pub(crate) fn words_that_help(&self) -> Option<String> {
+        let (Some(cluster), Some(record)) = (&self.config, self.record()) else { return None };
+        if self.fork.is_some() || !record.voters.contains_key(&self.id) {
+            return None;
+        }
+        let heard = self.peers.iter().filter(|(_, peer)| peer.alive).map(|(name, _)| name);
+        let here: BTreeSet<NodeId> = heard.chain([&self.id]).cloned().collect();
+        let Weight::Tie(missing) = weigh::<R>(record, &here, &BTreeSet::new(), false) else {
+            return None;
+        };
+        let by_device = |node| cluster.has_device(node) || self.silence_proves(node);
+        let alone = !self.tie_authority() || !missing.iter().all(by_device);
+        let silent = missing.iter().all(|node| self.must_be_silent(node).is_ok());
+        let words: Vec<String> =
+            missing.iter().map(|node| format!("`crm confirm-dead {node}`")).collect();
+        let which = if words.len() == 1 { "that machine is" } else { "those machines are" };
+        (alone && silent).then(|| format!("if {which} certainly off: {}", words.join(" and ")))
     }
 
     /// How long this node waits in a tie before it shoots: the side that hosts less, by the

@@ -184,3 +184,37 @@ fn r20_a_word_about_each_of_two_dead_voters_decides() {
     once(&lab);
     assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
 }
+
+/// Who waits for nobody but a person is told so; where no word would help, or a device will do, none is asked for.
+#[test]
+fn r20_why_names_the_operators_word_only_where_it_decides() {
+    for (config, dead, words) in [
+        ("none a b | g@b", "b", "; if that machine is certainly off: `crm confirm-dead b`"),
+        (
+            "none a b c d | g@d",
+            "c d",
+            "certainly off: `crm confirm-dead c` and `crm confirm-dead d`",
+        ),
+        ("none a b c | g@c", "b c", ""),
+        ("none a b c d | g@d", "b c d", ""),
+        ("device a b | g@b", "b", ""),
+    ] {
+        let mut lab = Lab::new(config);
+        lab.fence_takes = Span::secs(60);
+        lab.run(Span::secs(6));
+        assert!(
+            !lab.status("a").groups[0].reason.contains("confirm-dead"),
+            "{config}: all is well"
+        );
+        for node in dead.split(' ') {
+            lab.crash(&node.into());
+        }
+        lab.run(Span::secs(15));
+        let status = lab.status("a");
+        let reason = &status.groups[0].reason;
+        assert!(!status.quorum && reason.ends_with(words), "{config}, {dead} dead: {reason}");
+        let told = status.warnings.iter().any(|warning| warning.contains("`crm confirm-dead"));
+        assert_eq!(told, !words.is_empty(), "{config}, {dead} dead: {:?}", status.warnings);
+        assert_eq!(reason.contains("confirm-dead"), !words.is_empty(), "{config}: {reason}");
+    }
+}
