@@ -89,7 +89,7 @@ pub(crate) fn call(places: &Places, operation: &Operation, token: &str) -> Resul
         {
             let check = spec.params.get(CHECK).cloned().unwrap_or_default();
             let arguments = vec!["-c".to_owned(), check];
-            Ok(call(PathBuf::from("/bin/sh"), arguments, Judge::Lsb))
+            Ok(call(PathBuf::from("/bin/sh"), arguments, Judge::Check))
         }
         AgentClass::Lsb => {
             let file = places.lsb_dir.join(name);
@@ -179,7 +179,7 @@ mod tests {
             let status = of(Action::Status);
             assert_eq!(status.program, Path::new("/bin/sh"));
             assert_eq!(status.arguments, ["-c", "pgrep -x ora"]);
-            assert_eq!(status.judge, Judge::Lsb);
+            assert_eq!(status.judge, Judge::Check);
             assert_eq!(of(Action::Start).arguments, ["start"], "the script itself");
         }
     }

@@ -11,6 +11,9 @@ pub(crate) enum Judge {
     Ocf,
     /// LSB's numbers: status 1 to 3 not running, 5 not installed.
     Lsb,
+    /// A command of the admin's that asks for a state (HB47): 0 runs, 1 and 3 not running. 2 is what a shell says of a
+    /// mistake in the command, and proves nothing.
+    Check,
     /// Heartbeat's: the numbers for start and stop, the words of the output for status.
     Words,
 }
@@ -32,6 +35,7 @@ pub(crate) fn judge(
         (Judge::Ocf, 7) if is_status => OpOutcome::NotRunning,
         (Judge::Ocf, 8) if is_status => OpOutcome::RunningPromoted,
         (Judge::Lsb, 1..=3) if is_status => OpOutcome::NotRunning,
+        (Judge::Check, 1 | 3) if is_status => OpOutcome::NotRunning,
         // LSB: "program is not running", which is what a stop wants.
         (Judge::Lsb, 7) if action == Action::Stop => OpOutcome::Done,
         (Judge::Ocf | Judge::Lsb, 5) => OpOutcome::Missing,
@@ -43,21 +47,35 @@ pub(crate) fn judge(
 /// Heartbeat judged by the words alone. A script that says neither proves nothing: unknown is
 /// never stopped.
 fn words(code: i32, output: &str) -> (OpOutcome, Option<String>) {
-    let lower = output.to_lowercase();
-    let words: Vec<&str> =
-        lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
-    let denied = words.windows(2).any(|pair| {
-        matches!(pair[0], "not" | "isn" | "t" | "no") && matches!(pair[1], "running" | "ok")
-    });
-    if denied || words.contains(&"stopped") {
-        (OpOutcome::NotRunning, None)
-    } else if words.contains(&"running") || words.contains(&"ok") {
-        (OpOutcome::Done, None)
-    } else {
-        let reason = "status said neither `running` nor `stopped`".to_owned();
-        (OpOutcome::Failed { code }, Some(reason))
+    let (mut runs, mut stopped, mut doubtful) = (false, false, false);
+    for line in output.to_lowercase().lines() {
+        let words: Vec<&str> =
+            line.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
+        for (at, word) in words.iter().enumerate() {
+            let before = words.get(..at).unwrap_or_default();
+            let denied = before.last().is_some_and(|word| DENIALS.contains(word));
+            let perhaps = before.iter().any(|word| DENIALS.contains(word));
+            match *word {
+                "running" | "ok" if denied || words.get(at + 1) == Some(&"no") => stopped = true,
+                "running" | "ok" | "stopped" if perhaps => doubtful = true,
+                "running" | "ok" => runs = true,
+                "stopped" => stopped = true,
+                _ => {}
+            }
+        }
+    }
+    match (runs, stopped) {
+        (true, false) if !doubtful => (OpOutcome::Done, None),
+        (false, true) if !doubtful => (OpOutcome::NotRunning, None),
+        _ => {
+            let reason = "status said neither `running` nor `stopped` plainly".to_owned();
+            (OpOutcome::Failed { code }, Some(reason))
+        }
     }
 }
+
+/// `isn't` comes in two words.
+const DENIALS: [&str; 4] = ["not", "isn", "t", "no"];
 
 #[cfg(test)]
 mod tests {
@@ -82,6 +100,10 @@ mod tests {
             (Judge::Lsb, Stop, 7, OpOutcome::Done),
             (Judge::Lsb, Start, 7, OpOutcome::Failed { code: 7 }),
             (Judge::Words, Start, 1, OpOutcome::Failed { code: 1 }),
+            (Judge::Check, Status, 0, OpOutcome::Done),
+            (Judge::Check, Status, 1, OpOutcome::NotRunning),
+            (Judge::Check, Status, 2, OpOutcome::Failed { code: 2 }),
+            (Judge::Check, Status, 127, OpOutcome::Failed { code: 127 }),
         ] {
             assert_eq!(
                 judge(kind, action, exit(code), "").0,
@@ -107,6 +129,9 @@ mod tests {
             ("httpd is not running", OpOutcome::NotRunning),
             ("httpd isn't running", OpOutcome::NotRunning),
             ("Running: no\nStopped", OpOutcome::NotRunning),
+            ("r0 is running, r1 is stopped", OpOutcome::Failed { code: 3 }),
+            ("it is not stopped", OpOutcome::Failed { code: 3 }),
+            ("it is not currently running", OpOutcome::Failed { code: 3 }),
             ("broken", OpOutcome::Failed { code: 3 }),
             ("", OpOutcome::Failed { code: 3 }),
         ] {

@@ -15,6 +15,7 @@ mod launch;
 mod leftover;
 mod procfs;
 mod reaper;
+mod second_look;
 mod speech;
 mod tail;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub(crate) use leftover::settle;
 pub(crate) use reaper::Reaper;
 pub(crate) use tail::last_line;
 
+use self::second_look::Look;
 use crate::happening::{Happening, Tell};
 use crate::timing::mark;
 use crate::watches::Watch;
@@ -41,7 +43,7 @@ use crm_core::operation::{Action, OpOutcome, OpResult, Operation};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// What every call needs.
@@ -91,25 +93,44 @@ impl Executor {
     }
 }
 
-/// One call from the journal entry to the proof that nothing of it is left.
+/// The call, and a look afterwards where its word alone proves nothing.
 pub(crate) async fn carry_out(
     surroundings: &Surroundings,
     operation: &Operation,
-    cancelled: oneshot::Receiver<()>,
+    mut cancelled: oneshot::Receiver<()>,
+) -> (OpResult, Vec<Watch>) {
+    let token = format!("{}.{}", surroundings.run, operation.op);
+    let begun = Instant::now();
+    let (result, watches) = one_call(surroundings, operation, &token, &mut cancelled).await;
+    if !second_look::is_due(operation, result.outcome) {
+        return (result, watches);
+    }
+    match second_look::look(surroundings, operation, &token, begun, &mut cancelled).await {
+        Look::Agrees => (result, watches),
+        Look::Denies(reason) => (with_reason(OpOutcome::Failed { code: 0 }, reason), watches),
+        Look::Cancelled => (OpResult::of(OpOutcome::Cancelled), watches),
+    }
+}
+
+/// One call from the journal entry to the proof that nothing of it is left.
+async fn one_call(
+    surroundings: &Surroundings,
+    operation: &Operation,
+    token: &str,
+    cancelled: &mut oneshot::Receiver<()>,
 ) -> (OpResult, Vec<Watch>) {
     let action = operation.action;
     let step = |what: &str| {
         mark(format_args!("{} of {} {what}", action.as_str(), operation.resource));
     };
     step("is called");
-    let token = format!("{}.{}", surroundings.run, operation.op);
-    let call = match call::call(&surroundings.places, operation, &token) {
+    let call = match call::call(&surroundings.places, operation, token) {
         Ok(call) => call,
         Err(reason) => return (with_reason(OpOutcome::Missing, reason), Vec::new()),
     };
-    let cgroup = surroundings.cgroups.as_ref().and_then(|parent| parent.make(&token).ok());
+    let cgroup = surroundings.cgroups.as_ref().and_then(|parent| parent.make(token).ok());
     let mut entry = Entry {
-        token: token.clone(),
+        token: token.to_owned(),
         cgroup: cgroup.as_ref().map(|cgroup| cgroup.path().to_owned()),
         leader: None,
         what: What::of(operation),
@@ -126,7 +147,7 @@ pub(crate) async fn carry_out(
         arguments: call.arguments,
         environment: call.environment,
         input: None,
-        token: token.clone(),
+        token: token.to_owned(),
         cgroup: cgroup.clone(),
         // Ours are short and fork nothing that keeps it. On a busy machine an agent that waits for
         // its turn is an outage; what others do with such a priority is not known.
@@ -136,7 +157,7 @@ pub(crate) async fn carry_out(
     let mut running = match launch.start(&surroundings.awaited) {
         Ok(running) => running,
         Err(error) => {
-            surroundings.journal.end(&token);
+            surroundings.journal.end(token);
             if let Some(cgroup) = cgroup {
                 let _ = cgroup.remove();
             }
@@ -192,7 +213,7 @@ pub(crate) async fn carry_out(
         }
     }
     running.tree.tidy();
-    surroundings.journal.end(&token);
+    surroundings.journal.end(token);
     let result = OpResult { outcome, reason, attributes: speech.attributes };
     (result, speech.watches)
 }

@@ -1,0 +1,67 @@
+//! HB24: scripts of Heartbeat's time end with 0 whatever became of the work, so what they say of a start or a stop is
+//! held against what they say of the state afterwards.
+
+use super::{Surroundings, one_call};
+use crm_core::model::AgentClass;
+use crm_core::operation::{Action, OpOutcome, Operation};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// What a script may need until its status has noticed, and how often it is asked.
+const SETTLES_WITHIN: Duration = Duration::from_secs(5);
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// What the state says of the word.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// It agrees, or tells neither.
+    Agrees,
+    /// The opposite, as text.
+    Denies(String),
+    /// Somebody cancelled the operation meanwhile.
+    Cancelled,
+}
+
+/// Whether a success of this operation is believed only after a look.
+pub(super) fn is_due(operation: &Operation, outcome: OpOutcome) -> bool {
+    operation.spec.agent.class == AgentClass::Heartbeat
+        && outcome == OpOutcome::Done
+        && matches!(operation.action, Action::Start | Action::Stop)
+}
+
+/// Asks until the state agrees, the operation's time (from `begun`) is over, or it has had enough of it.
+pub(super) async fn look(
+    surroundings: &Surroundings,
+    operation: &Operation,
+    token: &str,
+    begun: Instant,
+    cancelled: &mut oneshot::Receiver<()>,
+) -> Look {
+    let end = begun + Duration::from_micros(operation.timeout.as_micros());
+    let enough = Instant::now() + SETTLES_WITHIN;
+    for number in 0_u32.. {
+        let now = Instant::now();
+        let left = end.saturating_duration_since(now).as_micros();
+        if left == 0 || cancelled.is_terminated() {
+            break;
+        }
+        let timeout = crm_core::time::Span::micros(u64::try_from(left).unwrap_or(u64::MAX));
+        let status = Operation { action: Action::Status, timeout, ..operation.clone() };
+        let token = format!("{token}.look{number}");
+        let (result, _) = one_call(surroundings, &status, &token, &mut *cancelled).await;
+        let word = match (operation.action, result.outcome) {
+            (_, OpOutcome::Cancelled) => return Look::Cancelled,
+            (Action::Start, OpOutcome::NotRunning) => "does not run",
+            (Action::Stop, OpOutcome::Done) => "runs",
+            _ => return Look::Agrees,
+        };
+        if Instant::now() + AGAIN_AFTER >= enough.min(end) {
+            return Look::Denies(format!(
+                "the script ended its {} with 0, but by its own status it {word}; its log may say why",
+                operation.action.as_str()
+            ));
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+    Look::Agrees
+}
