@@ -15,6 +15,8 @@ mod drbd;
 mod failover;
 #[path = "machines/laboratory.rs"]
 mod laboratory;
+#[path = "machines/layout.rs"]
+mod layout;
 #[path = "machines/light.rs"]
 mod light;
 #[path = "machines/pair.rs"]

@@ -14,6 +14,7 @@ mod namespaces {
     mod repair;
     mod returns;
     mod soak;
+    mod steps;
     mod support;
     mod takeover;
     mod terminal;

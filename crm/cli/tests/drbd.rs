@@ -4,6 +4,7 @@
 mod stand_in;
 
 use stand_in::StandIn;
+use std::path::Path;
 use std::process::{Command, Output};
 
 fn crm(stand_in: &StandIn, args: &[&str]) -> Output {
@@ -100,6 +101,44 @@ fn what_config_writes_for_both_ha_check_accepts() {
     assert!(text(&broken).contains("pair.res:2: expected `}`"), "{}", text(&broken));
 }
 
+/// The `.res` files of the documentation are what the commands beside them write, and nothing is wrong with them.
+#[test]
+fn hb14_the_volumes_of_the_layouts_are_written_by_their_commands_and_found_good() {
+    let layouts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/layouts");
+    let stand_in = StandIn::new("layouts");
+    let mut written = 0;
+    for entry in std::fs::read_dir(&layouts).expect("layouts") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|ending| ending != "md") {
+            continue;
+        }
+        let chapter = std::fs::read_to_string(&path).expect("a chapter");
+        for command in chapter.split("crm drbd config ").skip(1) {
+            let command = command.split(['`', '\n', '>']).next().expect("a line");
+            let args: Vec<&str> =
+                ["config"].into_iter().chain(command.split_whitespace()).collect();
+            let file = layouts.join(format!("{}.res", args[1]));
+            let expected = std::fs::read_to_string(&file).expect("the file that it writes");
+            assert_eq!(text(&crm(&stand_in, &args)), expected, "{command} in {}", path.display());
+            written += 1;
+        }
+        let Ok(cluster) = std::fs::read_to_string(path.with_extension("yaml")) else { continue };
+        std::fs::write(stand_in.directory.join("cluster.yaml"), &cluster).expect("write");
+        let volumes: Vec<&str> = cluster.split("- drbd: ").skip(1).collect();
+        let mut whole = String::new();
+        for volume in &volumes {
+            let name = volume.lines().next().expect("a name");
+            whole += &std::fs::read_to_string(layouts.join(format!("{name}.res"))).expect("a file");
+        }
+        let file = stand_in.directory.join("all.res");
+        std::fs::write(&file, whole).expect("write");
+        let judged = crm(&stand_in, &["check", &file.display().to_string()]);
+        assert_eq!(judged.status.code(), Some(0), "{}: {}", path.display(), text(&judged));
+        assert!(text(&judged).ends_with(" 0 errors, 0 warnings\n"), "{}", text(&judged));
+    }
+    assert!(written >= 3, "expected commands in the chapters, found {written}");
+}
+
 const THEIRS: &str =
     "935540A4D2F77773:4EBD7FA74FB658E1:966FD821FAC96E78:966ED821FAC96E78:1:1:1:0:0:0:0";
 
@@ -154,7 +193,7 @@ fn nothing_is_given_up_without_proof_word_and_room() {
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}", text(&output));
         assert!(text(&output).contains(reason), "{args:?}: {}", text(&output));
     }
-    assert!(!std::path::Path::new(&kept).exists());
+    assert!(!Path::new(&kept).exists());
     stand_in.on("sh-ll-dev", "echo /no/such/device");
     let output = resolve(&stand_in, &["--other", THEIRS, "--keep", &kept, "--i-am-certain", "r0"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));

@@ -3,7 +3,7 @@
 use crm_config::{AgentCatalog, AgentFacts, KEYS, NoCatalog, Severity, check, own_agent};
 use crm_core::model::{AgentClass, AgentRef};
 use crm_core::time::Span;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 fn root_file(name: &str) -> String {
@@ -122,27 +122,40 @@ impl AgentCatalog for BuiltIn {
     }
 }
 
+/// Of each layout the chapter shows the very text of the files beside it, which other tests run.
 #[test]
-fn every_layout_is_accepted_without_a_word() {
+fn every_layout_is_accepted_without_a_word_and_shown_whole_in_its_chapter() {
     let directory = format!("{}/../../docs/layouts", env!("CARGO_MANIFEST_DIR"));
-    let mut count = 0;
+    let index = root_file("docs/layouts/README.md");
+    let mut shown = BTreeSet::new();
+    let mut files = BTreeSet::new();
     for entry in fs::read_dir(&directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|ending| ending != "yaml") {
-            continue;
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".res") {
+            files.insert(name.clone());
         }
-        let name = path.display().to_string();
-        let checked = check(&name, &fs::read_to_string(&path).unwrap(), &BuiltIn);
+        let Some(layout) = name.strip_suffix(".yaml") else { continue };
+        let text = root_file(&format!("docs/layouts/{name}"));
+        let checked = check(&name, &text, &BuiltIn);
         assert!(checked.diagnostics.is_empty(), "{name}: {:?}", checked.diagnostics);
-        for group in &checked.cluster.unwrap().groups {
-            assert!(!group.resources.is_empty(), "{name}: {}", group.id);
+        let chapter = root_file(&format!("docs/layouts/{layout}.md"));
+        assert!(
+            chapter.contains(&format!("```yaml\n{text}```\n")),
+            "{layout}.md shows another {name}"
+        );
+        assert!(index.contains(&format!("]({layout}.md)")), "{layout}.md is not in the index");
+        let groups = checked.cluster.unwrap().groups;
+        assert!(groups.iter().all(|group| !group.resources.is_empty()), "{name}");
+        for resource in groups.iter().flat_map(|group| &group.resources) {
+            let Some(volume) = resource.params.get("drbd_resource") else { continue };
+            let text = root_file(&format!("docs/layouts/{volume}.res"));
+            let block = format!("```drbd\n{text}```\n");
+            assert!(chapter.contains(&block), "{layout}.md shows another {volume}.res");
+            shown.insert(format!("{volume}.res"));
         }
-        let page = root_file("docs/agents.md") + &root_file("docs/drbd.md");
-        let file = path.file_name().unwrap().to_string_lossy().into_owned();
-        assert!(page.contains(&format!("layouts/{file}")), "{file} is named nowhere");
-        count += 1;
     }
-    assert!(count >= 1, "no layouts in {directory}");
+    assert!(shown.len() >= 3, "expected the layouts' volumes, found {shown:?}");
+    assert_eq!(files, shown, "every file is shown by a chapter");
 }
 
 #[test]

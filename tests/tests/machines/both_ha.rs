@@ -1,29 +1,24 @@
-//! Two databases on two machines that back each other up, each on a volume of its own, under load.
+//! Two databases on two machines that back each other up, each on a volume of its own (docs/layouts/databases.yaml), under
+//! load.
 
 use std::time::{Duration, Instant};
 
 use crm_tests::machines::Specification;
 use crm_tests::machines::power::Request;
 
-use crate::light::{LONG, Light, Parts};
+use crate::layout;
+use crate::light::{LONG, Light, Parts, SERVICE};
 use crate::shop::{self, Shop};
 
-/// One goes home by itself, two by the operator's word only.
+/// The groups of the layout: db1 goes home by itself, db2 by the operator's word only.
 const GROUPS: [(Shop, &str, &str); 2] = [
-    (Shop { name: "one", address: "10.9.0.101", port: 3306 }, "alpha", "auto"),
-    (Shop { name: "two", address: "10.9.0.102", port: 3307 }, "beta", "manual"),
+    (Shop { name: "db1", volume: "/data1", address: SERVICE, port: 3306 }, "alpha", "auto"),
+    (Shop { name: "db2", volume: "/data2", address: "10.9.0.102", port: 3307 }, "beta", "manual"),
 ];
 
-const CLUSTER: &str = "cluster: shop
-nodes:
-  alpha: {links: [10.9.0.1, 10.9.1.1]}
-  beta: {links: [10.9.0.2, 10.9.1.2]}
-heartbeat: {keepalive: 200ms, warntime: 1s, deadtime: 3s, initdead: 20s, rejoin_after: 1s}
-fencing:
-  alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 10s}
-  beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 10s}
-groups:
-";
+const HEARTBEAT: &str =
+    "keepalive: 200ms, warntime: 1s, deadtime: 3s, initdead: 20s, rejoin_after: 1s";
+const DEVICE: &str = "10s";
 
 /// HB14, HB15, HB16, I1, I8. `CRM_ROUNDS` rounds (ten unless given): one machine after the other loses its power and
 /// comes back. Before them the operator moves a database, and every link between the two is cut.
@@ -32,12 +27,12 @@ groups:
 fn hb14_hb15_hb16_i8_two_databases_back_each_other_up_round_after_round() {
     let rounds: usize = std::env::var("CRM_ROUNDS").map_or(10, |text| text.parse().unwrap());
     let client = &Specification::light("client").with_memory(192);
-    let configuration = &configuration();
+    let configuration = &layout::databases(HEARTBEAT, DEVICE);
     let parts = Parts { nodes: 2, memory: 448, volumes: 2, disk: 112, client, configuration };
     let mut light = Light::new(&parts, shop::fill);
     let started = Instant::now();
     // It started where there was a quorum first.
-    light.node("alpha").ok("crm migrate --yes two beta || crm status").unwrap();
+    light.node("alpha").ok("crm migrate --yes db2 beta || crm status").unwrap();
     for (shop, home, _) in &GROUPS {
         wait_at(&mut light, shop, home);
         shop.open(&mut light.client);
@@ -64,38 +59,18 @@ fn hb14_hb15_hb16_i8_two_databases_back_each_other_up_round_after_round() {
     }
 }
 
-fn configuration() -> String {
-    let mut text = CLUSTER.to_owned();
-    for (n, (shop, home, failback)) in GROUPS.iter().enumerate() {
-        let Shop { name, address, port } = shop;
-        let backup = if *home == "alpha" { "beta" } else { "alpha" };
-        text.push_str(&format!(
-            "  {name}:
-    prefer: [{home}, {backup}]
-    failback: {failback}
-    resources:
-      - drbd: r{n}
-      - filesystem: {{device: /dev/drbd{n}, at: /srv/{name}, type: ext4}}
-{}      - vip: {address}/24
-",
-            shop::server(name, *port)
-        ));
-    }
-    text
-}
-
 /// Waits until the volume of `shop` is mounted on `node`, the address is there, and neither is on the other.
 fn wait_at(light: &mut Light, shop: &Shop, node: &str) {
-    let Shop { name, address, .. } = shop;
-    let holds = format!("mountpoint -q /srv/{name} && ip -4 -o addr show | grep -q ' {address}/'");
+    let Shop { name, volume, address, .. } = shop;
+    let holds = format!("mountpoint -q {volume} && ip -4 -o addr show | grep -q ' {address}/'");
     light.node(node).until(&holds, LONG).unwrap();
     assert_eq!(holders(light, shop), [node], "{name}");
 }
 
 /// Who has anything of the group, asked of the kernels.
 fn holders(light: &mut Light, shop: &Shop) -> Vec<String> {
-    let Shop { name, address, .. } = shop;
-    let holds = format!("mountpoint -q /srv/{name} || ip -4 -o addr show | grep -q ' {address}/'");
+    let Shop { volume, address, .. } = shop;
+    let holds = format!("mountpoint -q {volume} || ip -4 -o addr show | grep -q ' {address}/'");
     let on = light.nodes.iter_mut().filter(|node| node.is_on());
     let held =
         on.filter_map(|node| (node.run(&holds).unwrap().code == 0).then(|| node.name().to_owned()));
@@ -130,8 +105,8 @@ fn return_home(light: &mut Light, dead: &str, survivor: &str) {
     let (n, (shop, _, failback)) =
         GROUPS.iter().enumerate().find(|(_, (_, home, _))| *home == dead).unwrap();
     // So much that a resync takes its time.
-    let name = shop.name;
-    let write = format!("dd if=/dev/urandom of=/srv/{name}/written bs=1M count=16 conv=fsync");
+    let Shop { name, volume, .. } = shop;
+    let write = format!("dd if=/dev/urandom of={volume}/written bs=1M count=16 conv=fsync");
     light.node(survivor).ok(&write).unwrap();
     let began = Instant::now();
     light.back(dead);

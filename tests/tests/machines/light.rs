@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use crm_tests::machines::images::copy_sparse;
 use crm_tests::machines::{Laboratory, Machine, Specification};
 
+use crate::layout;
+
 /// A boot, a takeover and everything after it have this long.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
 /// The address of the service.
@@ -26,7 +28,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) nodes: usize,
     /// Memory of each, in MiB.
     pub(crate) memory: u32,
-    /// DRBD's resources r0, r1, ... (`/dev/drbd0`, ...) between the first two.
+    /// The volumes of a layout (`/dev/drbd0`, ...) between the first two: one, or two.
     pub(crate) volumes: u16,
     /// The size of each, in MiB.
     pub(crate) disk: u64,
@@ -83,15 +85,10 @@ impl Light {
 
     fn replicate(&mut self, volumes: u16) {
         for node in &mut self.nodes[..2] {
-            for n in 0..volumes {
-                let (disk, port) = (["/dev/vdb", "/dev/vdc"][usize::from(n)], 7788 + n);
-                let replicas = format!("--node alpha=10.9.0.1:{disk} --node beta=10.9.0.2:{disk}");
-                let config = format!("crm drbd config r{n} --minor {n} --port {port} {replicas}");
-                // Without a limit that is meant for links that others use too, a resync takes a second or two.
-                let quick = "sed -i 's/^  disk {/&\\n    c-plan-ahead 0;\\n    resync-rate 100M;/'";
-                let file = format!("/etc/drbd.d/r{n}.res");
-                node.ok(&format!("{config} >{file} && {quick} {file}")).unwrap();
+            for (name, text) in layout::volumes(volumes) {
+                node.ok(&format!("cat >/etc/drbd.d/{name}.res <<'END'\n{text}END")).unwrap();
             }
+            node.ok("crm drbd check").unwrap();
             node.ok("modprobe drbd && drbdadm create-md --force all && drbdadm up all").unwrap();
         }
         let [alpha, beta] = &mut self.nodes[..2] else { unreachable!("two nodes have a disk") };

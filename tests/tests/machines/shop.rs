@@ -8,21 +8,22 @@ use crm_tests::machines::{Laboratory, Machine};
 
 use crate::light::LONG;
 
-/// The resource that runs the database named `name`, with its data in `/srv/NAME`.
-pub(crate) fn server(name: &str, port: u16) -> String {
-    format!(
-        "      - process:
-          name: mariadb
-          command: mariadbd --no-defaults --user=root --datadir=/srv/{name} --socket=/run/{name}.sock --port={port} --pid-file=/run/{name}.pid --innodb-log-file-size=8M --innodb-buffer-pool-size=24M --performance-schema=off --skip-name-resolve
-          ready: mariadb --no-defaults -u root -S /run/{name}.sock -e 'select 1'
-"
-    )
-}
+/// Small servers on small machines.
+const OPTIONS: &str = "[mysqld]
+bind-address=0.0.0.0
+innodb-log-file-size=8M
+innodb-buffer-pool-size=24M
+performance-schema=off
+skip-name-resolve
+";
 
-/// Fills a volume with an empty shop.
+/// Fills a volume with an empty shop, as the layouts say where.
 pub(crate) fn fill(lab: &Laboratory, tree: &Path) {
     let from = lab.images().database.join(".");
-    assert!(Command::new("cp").arg("-a").arg(from).arg(tree).status().unwrap().success());
+    let to = tree.join("mysql");
+    std::fs::create_dir(&to).unwrap();
+    assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+    std::fs::write(tree.join("my.cnf"), OPTIONS).unwrap();
 }
 
 /// Inserts one number after the other, each by a new connection, and notes those that were acknowledged and when, and
@@ -36,7 +37,10 @@ done
 
 /// One database as its client knows it.
 pub(crate) struct Shop {
+    /// Of its group.
     pub(crate) name: &'static str,
+    /// Where its volume is mounted.
+    pub(crate) volume: &'static str,
     pub(crate) address: &'static str,
     pub(crate) port: u16,
 }
@@ -45,7 +49,7 @@ impl Shop {
     /// Begins to insert.
     pub(crate) fn open(&self, client: &mut Machine) {
         client.ok(&format!("cat >/root/inserter <<'END'\n{INSERTER}\nEND")).unwrap();
-        let Self { name, address, port } = self;
+        let Self { name, address, port, .. } = self;
         client.spawn(&format!("exec sh /root/inserter {address} {port} {name}")).unwrap();
     }
 
@@ -81,7 +85,7 @@ impl Shop {
 
     /// I8: asserts that every row is there of which the client was told, and answers how many that are.
     pub(crate) fn assert_kept(&self, client: &mut Machine) -> u64 {
-        let Self { name, address, port } = self;
+        let Self { name, address, port, .. } = self;
         client.ok(&format!("cp /root/{name}.acknowledged /root/{name}.told")).unwrap();
         let select = format!(
             "mariadb --no-defaults -N -h {address} -P {port} -u client -e 'select id from shop.orders'"

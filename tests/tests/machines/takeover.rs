@@ -1,4 +1,5 @@
-//! A database on DRBD loses its machine: every acknowledged row is on the other, and where the time went.
+//! A database on DRBD (docs/layouts/database.yaml) loses its machine: every acknowledged row is on the other, and where
+//! the time went.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -6,30 +7,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crm_tests::machines::{Machine, Specification};
 
+use crate::layout;
 use crate::light::{Light, Parts, SERVICE};
 use crate::shop::{self, Shop};
 
 /// With two nodes, the one that hosts less waits in a tie for a quarter longer than the device may take.
-const CLUSTER: &str = "cluster: shop
-nodes:
-  alpha: {links: [10.9.0.1, 10.9.1.1]}
-  beta: {links: [10.9.0.2, 10.9.1.2]}
-heartbeat: {keepalive: 200ms, warntime: 1s, deadtime: 2s, initdead: 20s}
-fencing:
-  alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 4s}
-  beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 4s}
-groups:
-  db:
-    prefer: [alpha, beta]
-    resources:
-      - drbd: r0
-      - filesystem: {device: /dev/drbd0, at: /srv/db, type: ext4}
-";
+const HEARTBEAT: &str = "keepalive: 200ms, warntime: 1s, deadtime: 2s, initdead: 20s";
+const DEVICE: &str = "4s";
 
 /// Looks every 20 ms which step of the start is done, and notes when.
 const WATCHER: &str = "import time
-steps = {'promoted': ('/proc/drbd', 'ro:Primary'), 'mounted': ('/proc/mounts', ' /srv/db '),
-         'recovered': ('/proc/net/unix', '/run/db.sock'), 'address': ('/proc/net/fib_trie', '10.9.0.100')}
+steps = {'promoted': ('/proc/drbd', 'ro:Primary'), 'mounted': ('/proc/mounts', ' /data1 '),
+         'recovered': ('/proc/net/unix', '/data1/mysql/mysqld.sock'), 'address': ('/proc/net/fib_trie', '10.9.0.100')}
 out = open('/run/steps', 'w')
 while steps:
     for step, (file, text) in list(steps.items()):
@@ -40,15 +29,14 @@ while steps:
     time.sleep(0.02)
 ";
 
-/// HB15, HB41, I8 on DRBD with a database.
+/// HB15, HB41, I8 on DRBD with a database and the agent `mysql`.
 #[test]
 fn hb15_i8_a_database_on_drbd_loses_its_machine_and_no_acknowledged_row() {
     let client = &Specification::light("client").with_memory(192);
-    let configuration = format!("{CLUSTER}{}      - vip: {SERVICE}/24\n", shop::server("db", 3306));
-    let configuration = &configuration;
+    let configuration = &layout::database(HEARTBEAT, DEVICE);
     let parts = Parts { nodes: 2, memory: 320, volumes: 1, disk: 80, client, configuration };
     let mut light = Light::new(&parts, shop::fill);
-    let db = Shop { name: "db", address: SERVICE, port: 3306 };
+    let db = Shop { name: "db", volume: "/data1", address: SERVICE, port: 3306 };
     // DRBD would notice by itself after half a minute, rows under way or not: what ends the connection is the proof.
     for node in &mut light.nodes {
         let patient = "sed -i -e 's/ping-int 1;/ping-int 60;/' -e 's/timeout 20;/timeout 290;/' \
@@ -80,6 +68,8 @@ fn hb15_i8_a_database_on_drbd_loses_its_machine_and_no_acknowledged_row() {
         ["detected", "proved dead", "decided", "promoted", "mounted", "recovered", "address"];
     for step in order {
         println!("  {step:12} {:6.2} s", at[step] - last);
+        // HB39: each step waits for the one before it.
+        assert!(at[step] >= last, "{step} came too early: {at:?}");
         last = at[step];
     }
     println!("proof to mounted: {:.2} s", at["mounted"] - at["proved dead"]);

@@ -20,7 +20,7 @@ pub fn agent_prints(text: &str) {
     let mut tail = Tail::default();
     text.as_bytes().chunks(100).for_each(|piece| tail.feed(piece));
     drop((tail.text(), last_line(text)));
-    for class in [Judge::Ocf, Judge::Lsb, Judge::Words] {
+    for class in [Judge::Ocf, Judge::Lsb, Judge::Check, Judge::Words] {
         for code in [0, 1, 3, 7] {
             let status = ExitStatus::from_raw(code << 8);
             drop(judge(class, Action::Status, status, text));

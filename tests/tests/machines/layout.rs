@@ -1,0 +1,70 @@
+//! The layouts of the documentation (docs/layouts), as these machines run them: what differs is named here.
+
+const DATABASE: &str = include_str!("../../../docs/layouts/database.yaml");
+const DATABASES: &str = include_str!("../../../docs/layouts/databases.yaml");
+const ONE: &str = include_str!("../../../docs/layouts/r0.res");
+const TWO: [&str; 2] = [
+    include_str!("../../../docs/layouts/drbd0.res"),
+    include_str!("../../../docs/layouts/drbd1.res"),
+];
+
+/// Addresses and disks, there and here.
+const HERE: [(&str, &str); 8] = [
+    ("192.168.123.165", "10.9.0.1"),
+    ("192.168.123.166", "10.9.0.2"),
+    ("192.168.123.170", "10.9.0.100"),
+    ("192.168.123.171", "10.9.0.102"),
+    ("10.0.0.1", "10.9.1.1"),
+    ("10.0.0.2", "10.9.1.2"),
+    ("/dev/sda7", "/dev/vdb"),
+    ("/dev/sda8", "/dev/vdc"),
+];
+
+/// One database, with these times and this long for a device.
+pub(crate) fn database(heartbeat: &str, device: &str) -> String {
+    cluster(DATABASE, heartbeat, device)
+}
+
+/// Two databases that back each other up.
+pub(crate) fn databases(heartbeat: &str, device: &str) -> String {
+    cluster(DATABASES, heartbeat, device)
+}
+
+/// The file of each volume and its name, for one volume or two.
+pub(crate) fn volumes(count: u16) -> Vec<(&'static str, String)> {
+    let texts: &[&str] = if count == 1 { &[ONE] } else { &TWO };
+    assert_eq!(texts.len(), usize::from(count), "the layouts have one volume or two");
+    let file = |text: &&'static str| {
+        let name = text.strip_prefix("resource ").and_then(|rest| rest.split(' ').next());
+        // Without a limit that is meant for links that others use too, a resync takes a second or two.
+        let quick = "  disk {\n    c-plan-ahead 0;\n    resync-rate 100M;\n";
+        (name.expect("the name of a resource"), replaced(&here(text), "  disk {\n", quick))
+    };
+    texts.iter().map(file).collect()
+}
+
+/// The machines are slow, have a power switch of their own, and run their database as root.
+fn cluster(text: &str, heartbeat: &str, device: &str) -> String {
+    let mut text = here(text);
+    for (node, ip) in [("alpha", "10.1.0.1"), ("beta", "10.1.0.2")] {
+        let there = format!(
+            "{{agent: fence_ipmilan, ip: {ip}, username: crm, password_file: /etc/crm/{node}.ipmi}}"
+        );
+        let here = format!(
+            "{{agent: command, command: /usr/local/sbin/lab-fence off {node}, timeout: {device}}}"
+        );
+        text = replaced(&text, &there, &here);
+    }
+    text = replaced(&text, "- mysql: {", "- mysql: {user: root, ");
+    replaced(&text, "fencing:\n", &format!("heartbeat: {{{heartbeat}}}\nfencing:\n"))
+}
+
+fn here(text: &str) -> String {
+    HERE.iter().fold(text.to_owned(), |text, (there, here)| text.replace(there, here))
+}
+
+/// A layout that has moved away from its test is noticed.
+fn replaced(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "expected {from:?} in the layout, found\n{text}");
+    text.replace(from, to)
+}
