@@ -133,6 +133,10 @@ impl<R: Rules> Node<R> {
                 return;
             }
         }
+        if !self.is_plausible(&packet.message) {
+            self.refused.implausible += 1;
+            return;
+        }
         // All paths to a peer of one link, such as the witness, are that link.
         let one = self.peers.get(from).is_some_and(|peer| peer.links.len() == 1);
         let link = if one { LinkId(0) } else { link };

@@ -37,6 +37,7 @@ mod output;
 mod peer;
 mod persist;
 mod plan;
+mod plausible;
 mod quorum;
 mod refused;
 mod run;

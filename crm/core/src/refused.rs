@@ -18,12 +18,14 @@ pub struct Refused {
     pub not_a_member: u64,
     /// From a node that speaks no version of this protocol in common with this one.
     pub no_common_version: u64,
+    /// With an epoch or a version that cannot be: its sender is broken.
+    pub implausible: u64,
 }
 
 impl Refused {
     /// Every reason, as `crm status --links` names it, with its count.
     #[must_use]
-    pub fn reasons(&self) -> [(&'static str, u64); 7] {
+    pub fn reasons(&self) -> [(&'static str, u64); 8] {
         [
             ("replayed", self.replayed),
             ("copies", self.copies),
@@ -32,6 +34,7 @@ impl Refused {
             ("for_another", self.for_another),
             ("not_a_member", self.not_a_member),
             ("no_common_version", self.no_common_version),
+            ("implausible", self.implausible),
         ]
     }
 }
