@@ -3,6 +3,7 @@
 
 mod apply;
 mod carry_out;
+mod copies;
 
 use self::carry_out::refused;
 use crate::Output;

@@ -1,6 +1,7 @@
 //! A new configuration: what it may change while things run.
 
 use super::carry_out::refused;
+use super::copies::stale_copy_at_stake;
 use crate::id::{GroupId, ResourceId};
 use crate::model::{Cluster, Group, Resource};
 use crate::node::Node;
@@ -65,6 +66,16 @@ impl<R: Rules> Node<R> {
                     "resource {resource} of group {from}, which goes, would be in group {to} while {from} may run"
                 ),
                 &format!("stop {from} first (`crm stop {from}`), and apply when it is stopped"),
+            ));
+        }
+        if let Some((group, resource, node)) = stale_copy_at_stake(cluster, &parsed, next) {
+            return Err(refused(
+                format!(
+                    "the copy of group {group} on node {node} lacks writes, and this changes its resource {resource}: which copy is stale would be forgotten"
+                ),
+                &format!(
+                    "bring that copy up to date first (`crm drbd status`), or apply without it: {group} with `only_preferred` and not on {node}"
+                ),
             ));
         }
         next.config = new;
