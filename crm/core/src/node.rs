@@ -178,6 +178,10 @@ impl<R: Rules> Node<R> {
             let known = node.known_groups(&cluster);
             node.executor.configure(now, &known);
         }
+        if let Some(record) = &node.stored.record {
+            // A restart that was asked for while no daemon ran here is still to be made (I5).
+            node.executor.restarts(now, &record.intents.restarts);
+        }
         node.stand_at = Some(now + node.timing.keepalive * 2 + node.standing_delay());
         node.resume_candidacy();
         node

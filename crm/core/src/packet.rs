@@ -231,6 +231,8 @@ pub enum FailureKind {
     Run,
     /// A stop failed or hung.
     Stop,
+    /// A running resource failed and is left as it is (`on_fail: block`): the group stays, for the operator.
+    Block,
 }
 
 hash_by!(Packet: to echo message);

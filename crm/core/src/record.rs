@@ -102,11 +102,21 @@ pub struct Maintenance {
 /// Failures of one group on one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Failures {
+    /// Those for which the group had to move or be stopped.
     pub count: u32,
     /// The last one, for people.
     pub reason: String,
     /// The last stop failed or hung: nothing may be assumed stopped (R21).
     pub stop_failed: bool,
+}
+
+impl Failures {
+    /// Nothing but a resource that is left as it is for the operator (`on_fail: block`): it keeps the group
+    /// from no node, and does not expire.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.count == 0 && !self.stop_failed
+    }
 }
 
 /// Permission to run a group (R11).

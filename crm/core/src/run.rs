@@ -167,6 +167,17 @@ impl<R: Rules> Node<R> {
         if let Some((incarnation, number)) = record.failures_counted.get(&self.id)
             && *incarnation == self.incarnation
         {
+            // Counted in a record that this node was away for: what this one does not know was cleared in
+            // between. Of what nobody owns nothing is kept, so that says nothing.
+            let counted = self.executor.failures().iter().filter(|f| f.number <= *number);
+            let kept = |group: &GroupId| {
+                obeyed.cluster.group(group).is_some() || record.owner(group).is_some()
+            };
+            for group in counted.map(|failure| &failure.group).filter(|group| kept(group)) {
+                if !self.failures_known.contains(group) {
+                    self.failures_known.push(group.clone());
+                }
+            }
             self.executor.failures_counted(*number);
         }
         self.clear_executor(&record.failures.clone());

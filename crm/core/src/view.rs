@@ -238,7 +238,12 @@ impl<R: Rules> Node<R> {
                 .into_iter()
                 .flatten()
                 .map(|(node, failures)| {
-                    (node.clone(), format!("{} times, last: {}", failures.count, failures.reason))
+                    let text = if failures.is_blocked() {
+                        format!("{}; left as it is until `crm clear {id}`", failures.reason)
+                    } else {
+                        format!("{} times, last: {}", failures.count, failures.reason)
+                    };
+                    (node.clone(), text)
                 })
                 .collect(),
             bans: record.bans.get(id).cloned().unwrap_or_default(),

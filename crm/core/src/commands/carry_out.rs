@@ -79,6 +79,10 @@ impl<R: Rules> Node<R> {
                         &format!("`crm start {group}` starts it"),
                     ));
                 }
+                if let Some(nodes) = next.failures.get_mut(&group) {
+                    nodes.retain(|_, failures| !failures.is_blocked());
+                }
+                next.failures.retain(|_, nodes| !nodes.is_empty());
                 *next.intents.restarts.entry(group.clone()).or_default() += 1;
                 Ok(format!("group {group} is to restart where it is"))
             }

@@ -70,6 +70,8 @@ impl GroupState {
             OnFail::Ignore => resource.verdict = Verdict::Ignore,
             OnFail::Block => {
                 resource.verdict = Verdict::Block;
+                // Known to the record, so that `crm clear` has something to clear.
+                duties.failure(&self.id, &id, FailureKind::Block, &reason);
                 let text = format!(
                     "{reason}; left as it is (on_fail: block): repair it, then `crm clear {}`",
                     self.id
@@ -101,7 +103,7 @@ impl GroupState {
         let id = self.resources[i].spec.id.clone();
         let word = match kind {
             FailureKind::Start => "start-failed",
-            FailureKind::Run | FailureKind::Stop => "group-failed",
+            FailureKind::Run | FailureKind::Stop | FailureKind::Block => "group-failed",
         };
         duties.failure(&self.id, &id, kind, &reason);
         let text = format!("{reason}; the group is stopped on this node");

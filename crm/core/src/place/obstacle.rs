@@ -95,7 +95,9 @@ pub(super) fn lasting<'a>(facts: &Facts<'a>, group: usize, node: usize) -> Optio
     if let Some(reason) = group.bans.and_then(|bans| bans.get(here.id)) {
         return Some(Obstacle::Banned(reason));
     }
-    if let Some(failures) = group.failures.and_then(|failures| failures.get(here.id)) {
+    if let Some(failures) = group.failures.and_then(|failures| failures.get(here.id))
+        && !failures.is_blocked()
+    {
         return Some(Obstacle::Failed(failures));
     }
     (group.spec.only_preferred && !group.prefer.contains(&node)).then_some(Obstacle::NotPreferred)

@@ -37,7 +37,9 @@ impl<R: Rules> Node<R> {
                 let known =
                     next.failures.entry(failure.group.clone()).or_default().entry(name.clone());
                 let entry = known.or_default();
-                entry.count = (entry.count + 1).min(FAILURES_MAX);
+                if failure.kind != FailureKind::Block {
+                    entry.count = (entry.count + 1).min(FAILURES_MAX);
+                }
                 entry.reason = format!("{}: {}", failure.resource, failure.reason);
                 entry.stop_failed |= failure.kind == FailureKind::Stop;
                 lines.push((name.clone(), failure.group.clone(), entry.reason.clone()));
@@ -96,7 +98,12 @@ impl<R: Rules> Node<R> {
                 // A machine that was off runs nothing: its failed stop is settled.
                 failures.stop_failed = false;
             }
-            if now >= expires && !failures.stop_failed {
+            if failures.is_blocked() {
+                // It waits for the operator, for as long as the group is there.
+                if next.grants.get(&group).is_none_or(|grant| grant.owner != node) {
+                    nodes.remove(&node);
+                }
+            } else if now >= expires && !failures.stop_failed {
                 nodes.remove(&node);
                 coordinator.failing_since.remove(&(group.clone(), node));
             } else if now < expires {

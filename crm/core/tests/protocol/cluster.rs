@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The first word of a configuration text: `device` or `none`; then the nodes; then after `|` the
 /// groups, each with its preferred nodes, `:auto` for failback, `:after=GROUP,…`, `:with=GROUP,…`,
-/// `:of=RESOURCE,…`.
+/// `:of=RESOURCE,…`, `:block` for what is done about a failure. A resource named `copy…` has one on every node.
 pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
     let (head, groups) = text.split_once('|').unwrap_or((text, ""));
     let mut words = head.split_whitespace();
@@ -63,6 +63,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
             let (name, prefer) = head.split_once('@').unwrap_or((head, ""));
             let (mut failback, mut after, mut with) = (Failback::Manual, vec![], vec![]);
             let mut things = vec!["r"];
+            let mut on_fail = OnFail::Restart;
             for option in options {
                 let (key, value) = option.split_once('=').unwrap_or((option, ""));
                 let named = || value.split(',').map(GroupId::new).collect();
@@ -71,6 +72,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
                     "after" => after = named(),
                     "with" => with = named(),
                     "of" => things = value.split(',').collect(),
+                    "block" => on_fail = OnFail::Block,
                     other => panic!("unknown option {other}"),
                 }
             }
@@ -79,7 +81,10 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
                 prefer: prefer.split(',').filter(|p| !p.is_empty()).map(NodeId::new).collect(),
                 only_preferred: false,
                 failback,
-                resources: things.into_iter().map(|thing| resource(thing, protection)).collect(),
+                resources: things
+                    .into_iter()
+                    .map(|thing| Resource { on_fail, ..resource(thing, protection) })
+                    .collect(),
                 runs_with: with,
                 avoids: vec![],
                 starts_after: after,
@@ -114,7 +119,7 @@ fn resource(name: &str, protection: &str) -> Resource {
         interval: Span::secs(10),
         on_fail: OnFail::Restart,
         stateless: protection == "stateless",
-        observe_everywhere: false,
+        observe_everywhere: name.starts_with("copy"),
     }
 }
 
@@ -488,7 +493,11 @@ impl Lab {
                     _ if machine.running.contains(&key) => OpOutcome::Done,
                     _ => OpOutcome::NotRunning,
                 };
-                self.handle(&name, Input::Finished { op: op.op, result: OpResult::of(outcome) });
+                let mut result = OpResult::of(outcome);
+                if op.spec.observe_everywhere {
+                    result.attributes.insert("eligible".into(), "yes".into());
+                }
+                self.handle(&name, Input::Finished { op: op.op, result });
             }
         }
         while self.fences.front().is_some_and(|f| f.0 <= now) {

@@ -7,6 +7,7 @@ mod cluster;
 mod crash_loop;
 mod epochs;
 mod leaving;
+mod orders;
 mod placing;
 mod proofs;
 mod records;
