@@ -4,6 +4,7 @@
 mod apply;
 mod carry_out;
 mod copies;
+mod reach;
 
 use self::carry_out::refused;
 use crate::Output;

@@ -2,6 +2,7 @@
 
 use super::carry_out::refused;
 use super::copies::stale_copy_at_stake;
+use super::reach::{CutOff, cut_off};
 use crate::id::{GroupId, ResourceId};
 use crate::model::{Cluster, Group, Resource};
 use crate::node::Node;
@@ -52,6 +53,9 @@ impl<R: Rules> Node<R> {
                 ));
             }
         }
+        if let Some(cut_off) = cut_off(cluster, &parsed) {
+            return Err(refuse_to_cut_off(&cut_off));
+        }
         if let Some((resource, from, to)) = moved_resource(cluster, &parsed, next) {
             return Err(refused(
                 format!(
@@ -80,6 +84,19 @@ impl<R: Rules> Node<R> {
         }
         next.config = new;
         Ok("the configuration is in force".to_owned())
+    }
+}
+
+fn refuse_to_cut_off(cut_off: &CutOff) -> Outcome {
+    match cut_off {
+        CutOff::Everybody => refused(
+            "the port of the heartbeats would change, and the nodes would not hear each other on the way".to_owned(),
+            "a running cluster keeps its port",
+        ),
+        CutOff::Node(node) => refused(
+            format!("node {node} would keep none of its addresses, and would not be heard on the way"),
+            "change one of its `links` after the other; or take the node out, apply, and let it join again",
+        ),
     }
 }
 

@@ -149,3 +149,30 @@ fn r11_a_dropped_group_that_runs_does_not_leave_its_resources_to_another() {
     lab.run(Span::secs(8));
     assert!(runs(&lab) && lab.holders("g").is_empty(), "{}", lab.log.join("\n"));
 }
+
+/// The coordinator speaks by the new configuration as soon as it proposes it: whoever could be reached by the old one
+/// only would never hear of it, and take the coordinator for dead.
+#[test]
+fn apply_a_change_of_addresses_cuts_nobody_off() {
+    for (config, ok) in [
+        ("none a b c port=7000 | web@b", false),
+        ("none a@10.1.0.1 b c | web@b", false),
+        ("none a b@10.1.0.2 c | web@b", false),
+        ("none a b@10.1.0.2,10.0.0.b c | web@b", false),
+        ("none a b@10.0.0.b,10.1.0.2 c@10.0.0.c,10.1.0.3 | web@b", true),
+    ] {
+        let mut lab = Lab::new("none a b c | web@b");
+        lab.run(Span::secs(4));
+        let before = lab.coordinators();
+        apply(&mut lab, "a", 1, config);
+        lab.run(Span::secs(30));
+        assert_eq!(
+            lab.coordinators(),
+            before,
+            "{config}: {:?}\n{}",
+            lab.replies,
+            lab.log.join("\n")
+        );
+        assert_eq!(matches!(lab.replies[0].2, Outcome::Done { .. }), ok, "{:?}", lab.replies);
+    }
+}

@@ -11,6 +11,7 @@ use crm_core::record::{Record, Stored};
 use crm_core::time::{Span, Time};
 use crm_core::{Destination, FenceResult, Input, Node, Output, Start, WatchdogDuty};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// The first word of a configuration text: `device` or `none`; then the nodes; then after `|` the
 /// groups, each with its preferred nodes, `:auto` for failback, `:after=GROUP,…`, `:with=GROUP,…`,
@@ -29,6 +30,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
             let span = Span::secs(value.parse().map_err(|_| "number")?);
             match key {
                 "L" => timing.lease = span,
+                "port" => timing.port = value.parse().map_err(|_| "port")?,
                 "S" => timing.stop_margin = span,
                 _ => timing.watchdog = span,
             }
@@ -37,10 +39,15 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
         } else if word == "ping" {
             tiebreak_ping = Some("10.0.0.254".to_owned());
         } else {
+            // `a@x,y`: at other addresses.
+            let (word, links) = word.split_once('@').unwrap_or((word, ""));
             let name = word.trim_end_matches('+');
+            let links: Vec<String> =
+                links.split(',').filter(|link| !link.is_empty()).map(str::to_owned).collect();
+            let own = vec![format!("10.0.0.{name}")];
             nodes.push(NodeSpec {
                 id: NodeId::new(name),
-                links: vec![format!("10.0.0.{name}")],
+                links: if links.is_empty() { own } else { links },
                 voter: true,
                 watchdog: word.ends_with('+').then(|| "/dev/watchdog".into()),
             });
@@ -140,6 +147,18 @@ pub(crate) struct Machine {
     /// This run of the daemon was told that it is armed.
     told: bool,
     margin: Span,
+    /// Where it listens, and where it believes the others.
+    cluster: Option<Arc<Cluster>>,
+}
+
+impl Machine {
+    /// Whether what this machine sends to `name` comes in there. Who is in no configuration is answered where it
+    /// spoke from.
+    fn reaches(&self, name: &NodeId, there: &Machine) -> bool {
+        let (Some(mine), Some(theirs)) = (&self.cluster, &there.cluster) else { return true };
+        let (Some(to), Some(at)) = (mine.node(name), theirs.node(name)) else { return true };
+        mine.timing.port == theirs.timing.port && to.links.iter().any(|to| at.links.contains(to))
+    }
 }
 
 /// A packet as it was sent, and what was on every disk at that moment.
@@ -249,6 +268,7 @@ impl Lab {
                     dog: None,
                     told: false,
                     margin: Timing::default().watchdog,
+                    cluster: None,
                 },
             );
             lab.boot(name);
@@ -363,7 +383,10 @@ impl Lab {
                 Output::Reply { request, outcome } => {
                     self.replies.push((name.clone(), request.0, outcome));
                 }
-                Output::Configured { cluster, .. } => machine.margin = cluster.timing.watchdog,
+                Output::Configured { cluster, .. } => {
+                    machine.margin = cluster.timing.watchdog;
+                    machine.cluster = Some(cluster);
+                }
                 Output::Halt { reason, .. } => {
                     self.log.push(format!("{} {name} halted: {reason}", self.now));
                     machine.node = None;
@@ -386,10 +409,14 @@ impl Lab {
             let disks = self.disks();
             self.sent.push(Sent { from, to, message, disks });
         }
-        let Some(machine) = self.machines.get_mut(&from) else { return };
         if self.loses.is_some_and(|loses| loses(&from, &packet)) {
             return;
         }
+        let (here, there) = (self.machines.get(&from), self.machines.get(&target));
+        if here.zip(there).is_some_and(|(here, there)| !here.reaches(&target, there)) {
+            return;
+        }
+        let Some(machine) = self.machines.get_mut(&from) else { return };
         let input = Input::Packet {
             link: LinkId(0),
             from: from.clone(),
