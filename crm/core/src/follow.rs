@@ -153,6 +153,18 @@ impl<R: Rules> Node<R> {
         }
     }
 
+    /// A run of the daemon begins: what may run here is looked at before anybody grants anything (R17). What a
+    /// group has no longer is then stopped as if this run had known it when the group was changed.
+    pub(crate) fn look_at_what_runs(&mut self) {
+        let Some(cluster) = self.config.clone() else { return };
+        let known = self.known_groups(&cluster);
+        if let Some(record) = self.record() {
+            let before = with_leftovers(&known, record);
+            self.executor.configure(self.now, &before);
+        }
+        self.executor.configure(self.now, &known);
+    }
+
     /// H35: a committed record of mine is not in the other's past. Neither side is merged.
     fn found_fork(&mut self, other: &NodeId, mine: Stamp, theirs: Stamp) {
         if let Some(peer) = self.peers.get_mut(other) {
@@ -178,6 +190,17 @@ fn with_retired(cluster: &Arc<Cluster>, record: &Record) -> Arc<Cluster> {
     }
     let mut cluster = Cluster::clone(cluster);
     cluster.groups.extend(dropped);
+    Arc::new(cluster)
+}
+
+/// The same with all that a run of the daemon before this one may have left of earlier definitions.
+fn with_leftovers(cluster: &Arc<Cluster>, record: &Record) -> Arc<Cluster> {
+    let mut cluster = Cluster::clone(cluster);
+    for group in &mut cluster.groups {
+        if let Some(old) = record.retired.get(&group.id) {
+            *group = old.followed_by(group);
+        }
+    }
     Arc::new(cluster)
 }
 

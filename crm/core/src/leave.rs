@@ -133,14 +133,14 @@ impl<R: Rules> Node<R> {
                 record.voters.contains_key(&self.id) || record.old_voters.contains_key(&self.id);
             let pair = record.voters.len().max(record.old_voters.len()) == 2;
             // Beside a witness the leaver keeps its vote, and waits only for one who could lead.
-            let bound_by_pair = match record.voters.keys().any(|name| name.as_str() == WITNESS) {
-                true => obeyed.cluster.nodes.iter().any(|node| {
-                    node.voter
-                        && !record.voters.contains_key(&node.id)
-                        && self.peers.get(&node.id).is_some_and(|peer| peer.alive)
-                }),
-                false => votes,
-            };
+            let beside_witness = record.voters.keys().any(|name| name.as_str() == WITNESS);
+            let mut nodes = obeyed.cluster.nodes.iter();
+            let another_could_lead = nodes.any(|node| {
+                node.voter
+                    && !record.voters.contains_key(&node.id)
+                    && self.peers.get(&node.id).is_some_and(|peer| peer.alive)
+            });
+            let bound_by_pair = votes && (!beside_witness || another_could_lead);
             // The only voter leaves nobody behind who could decide: it waits for one to be added.
             let sole = record.voters.len() == 1 && record.voters.contains_key(&self.id);
             let bound = owns || sole || (pair && bound_by_pair);

@@ -173,11 +173,7 @@ impl<R: Rules> Node<R> {
         // written once more before anything of it is told to others.
         node.persist(crate::persist::After::Nothing);
         node.use_newest_config();
-        if let Some(cluster) = node.config.clone() {
-            // What runs is looked at before anybody grants anything (R17).
-            let known = node.known_groups(&cluster);
-            node.executor.configure(now, &known);
-        }
+        node.look_at_what_runs();
         if let Some(record) = &node.stored.record {
             // A restart that was asked for while no daemon ran here is still to be made (I5).
             node.executor.restarts(now, &record.intents.restarts);

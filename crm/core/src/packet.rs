@@ -172,6 +172,8 @@ pub struct GroupReport {
     pub reason: Option<String>,
     /// Restart counter that this node has carried out.
     pub restarts_done: u64,
+    /// Something of an earlier definition may still run here: the one in force waits for its end.
+    pub redefining: bool,
 }
 
 /// Phases of a group on one node. Anything but `Stopped` may be running.

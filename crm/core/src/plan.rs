@@ -5,6 +5,7 @@ mod failures;
 mod grants;
 mod proof;
 mod reset;
+pub(crate) mod retired;
 mod voters;
 
 use crate::id::NodeId;
@@ -29,10 +30,13 @@ impl<R: Rules> Node<R> {
         let planned = self.planned_cluster(&current, &next);
         let cluster = match planned {
             Some(planned) => {
-                retire_groups(&mut next, &cluster, &planned);
+                retired::keep(&mut next, &cluster, &planned);
                 planned
             }
-            None => cluster,
+            None => {
+                self.forget_what_ended(&current, &mut next, &cluster);
+                cluster
+            }
         };
         self.count_failures(&mut next, &cluster);
         self.forget_what_expired(&mut next, &cluster);
@@ -65,16 +69,6 @@ impl<R: Rules> Node<R> {
         reports.insert(&self.id, &self.report);
         reports
     }
-}
-
-/// Keeps the definitions of groups that the configuration drops while somebody may run them.
-fn retire_groups(next: &mut Record, before: &Cluster, after: &Cluster) {
-    for group in before.groups.iter().filter(|group| after.group(&group.id).is_none()) {
-        if next.grants.contains_key(&group.id) {
-            next.retired.insert(group.id.clone(), group.clone());
-        }
-    }
-    next.retired.retain(|group, _| after.group(group).is_none());
 }
 
 /// Whether two records differ in more than their stamps and history.

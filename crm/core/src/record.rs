@@ -38,8 +38,9 @@ pub struct Record {
     pub roles: BTreeMap<ServiceId, BTreeMap<NodeId, RoleGrant>>,
     /// Runs that reported an armed watchdog; lease proofs count for these only (H16).
     pub armed: BTreeMap<NodeId, Armed>,
-    /// Definitions of groups that the configuration no longer has and whose stop is not proved
-    /// yet: a daemon that starts meanwhile must know what to look for.
+    /// What owners may still run though the configuration says so no longer, of groups that it dropped
+    /// or took resources from: nobody else is given it, and a daemon that starts meanwhile must know
+    /// what to look for.
     pub retired: BTreeMap<GroupId, Group>,
     /// The last committed records, oldest first.
     pub history: VecDeque<(Stamp, u64)>,

@@ -4,9 +4,10 @@ use super::carry_out::refused;
 use super::copies::stale_copy_at_stake;
 use super::reach::{CutOff, cut_off};
 use crate::id::{GroupId, ResourceId};
-use crate::model::{Cluster, Group, Resource};
+use crate::model::Cluster;
 use crate::node::Node;
 use crate::operator::Outcome;
+use crate::plan::retired;
 use crate::record::{ConfigText, Record};
 use crate::rules::Rules;
 
@@ -67,9 +68,11 @@ impl<R: Rules> Node<R> {
         if let Some((resource, from, to)) = inherited_resource(cluster, &parsed, next) {
             return Err(refused(
                 format!(
-                    "resource {resource} of group {from}, which goes, would be in group {to} while {from} may run"
+                    "resource {resource}, which group {from} no longer has, would be in group {to} while {from} may still run it"
                 ),
-                &format!("stop {from} first (`crm stop {from}`), and apply when it is stopped"),
+                &format!(
+                    "apply again when {from} has stopped it; `crm status` tells, and `crm stop {from}` stops all of it"
+                ),
             ));
         }
         if let Some((group, resource, node)) = stale_copy_at_stake(cluster, &parsed, next) {
@@ -108,8 +111,7 @@ fn moved_resource(
 ) -> Option<(ResourceId, GroupId, GroupId)> {
     let owned = before.groups.iter().filter(|group| record.grants.contains_key(&group.id));
     owned.filter_map(|old| Some((old, after.group(&old.id)?))).find_map(|(old, new)| {
-        let left = |r: &&Resource| !new.resources.iter().any(|other| other.is_same_thing(r));
-        old.resources.iter().filter(left).find_map(|resource| {
+        retired::left(old, Some(new)).find_map(|resource| {
             let mut others = after.groups.iter().filter(|group| group.id != old.id);
             others
                 .find(|group| group.resources.iter().any(|other| other.is_same_thing(resource)))
@@ -118,31 +120,22 @@ fn moved_resource(
     })
 }
 
-/// A resource of a group that goes and may still run, which turns up in one that is granted already. One
-/// that is granted to nobody waits by itself for the end of the other.
+/// A resource that a granted group may still run and has no longer, which turns up in another one that is
+/// granted already. One that is granted to nobody waits by itself for the end of it.
 fn inherited_resource(
     before: &Cluster,
     after: &Cluster,
     record: &Record,
 ) -> Option<(ResourceId, GroupId, GroupId)> {
-    let same =
-        |one: &Resource, other: &Resource| one.agent == other.agent && one.params == other.params;
-    let has = |group: &Group, resource: &Resource| {
-        group.resources.iter().any(|other| same(other, resource))
-    };
-    let goes =
-        before.groups.iter().chain(record.retired.values()).filter(|group| {
-            after.group(&group.id).is_none() && record.grants.contains_key(&group.id)
-        });
-    goes.flat_map(|old| old.resources.iter().map(move |resource| (old, resource))).find_map(
-        |(old, resource)| {
-            let heir = after.groups.iter().find(|group| {
-                let had = before.group(&group.id).or(record.retired.get(&group.id));
-                record.grants.contains_key(&group.id)
-                    && has(group, resource)
-                    && !had.is_some_and(|had| has(had, resource))
+    let had = retired::may_run(record, before);
+    had.values().find_map(|old| {
+        retired::left(old, after.group(&old.id)).find_map(|resource| {
+            let heir = had.iter().find(|(id, had)| {
+                **id != old.id
+                    && !had.has_by_any_name(resource)
+                    && after.group(id).is_some_and(|group| group.has_by_any_name(resource))
             });
-            heir.map(|heir| (resource.id.clone(), old.id.clone(), heir.id.clone()))
-        },
-    )
+            heir.map(|(heir, _)| (resource.id.clone(), old.id.clone(), heir.clone()))
+        })
+    })
 }

@@ -49,7 +49,12 @@ impl GroupState {
 
     pub(super) fn report<R: Rules>(&self) -> GroupReport {
         let phase = self.phase::<R>();
-        GroupReport { phase, reason: self.reason(phase), restarts_done: self.restarts_done }
+        GroupReport {
+            phase,
+            reason: self.reason(phase),
+            restarts_done: self.restarts_done,
+            redefining: self.incoming.is_some(),
+        }
     }
 
     /// Which resource keeps the group from simply running or being stopped, and why.

@@ -69,6 +69,87 @@ impl Group {
     pub fn moves_on_silence(&self) -> bool {
         self.is_stateless() || self.unsafe_failover
     }
+
+    /// This group with all that it has under either definition, in an order that suits both as far as there is one:
+    /// what only `next` has comes before the resource that it comes before there.
+    #[must_use]
+    pub fn followed_by(&self, next: &Group) -> Group {
+        let has =
+            |list: &[Resource], wanted: &Resource| list.iter().any(|r| r.is_same_thing(wanted));
+        let mut resources: Vec<Resource> = Vec::new();
+        let mut waiting = next.resources.as_slice();
+        for old in &self.resources {
+            if let Some(place) = waiting.iter().position(|new| new.is_same_thing(old)) {
+                let new = waiting[..place].iter().filter(|new| !has(&self.resources, new));
+                resources.extend(new.cloned());
+                resources.push(waiting[place].clone());
+                waiting = &waiting[place + 1..];
+            } else {
+                resources.push(old.clone());
+            }
+        }
+        resources.extend(waiting.iter().filter(|new| !has(&self.resources, new)).cloned());
+        Group { resources, ..next.clone() }
+    }
+
+    /// Whether one of its resources would act on the same thing as this one.
+    #[must_use]
+    pub fn has_by_any_name(&self, resource: &Resource) -> bool {
+        self.resources.iter().any(|own| own.acts_alike(resource))
+    }
 }
 
 hash_by!(Group: id);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{AgentClass, AgentRef, OnFail, Timeouts};
+
+    /// A resource a letter; a digit is what it acts on.
+    fn group(words: &str) -> Group {
+        let resource = |word: &str| Resource {
+            id: word[..1].into(),
+            agent: AgentRef { class: AgentClass::Own, name: "vip".into() },
+            params: [("address".to_owned(), word.to_owned())].into(),
+            args: vec![],
+            timeouts: Timeouts::default(),
+            interval: Span::secs(10),
+            on_fail: OnFail::Restart,
+            stateless: false,
+            observe_everywhere: false,
+        };
+        Group {
+            id: "g".into(),
+            prefer: vec![],
+            only_preferred: false,
+            failback: Failback::Manual,
+            resources: words.split_whitespace().map(resource).collect(),
+            runs_with: vec![],
+            avoids: vec![],
+            starts_after: vec![],
+            follow: None,
+            priority: 0,
+            restart: RestartPolicy { count: 3, window: Span::secs(600) },
+            failure_expiry: Span::secs(3600),
+            unsafe_failover: false,
+        }
+    }
+
+    #[test]
+    fn two_definitions_become_one_in_an_order_that_suits_both() {
+        for (old, new, both) in [
+            ("a b", "a b", "a b"),
+            ("a b", "a", "a b"),
+            ("a", "a b", "a b"),
+            ("d a1 m", "d a2 m", "d a1 a2 m"),
+            ("a b", "c d", "a b c d"),
+            ("a b", "b a", "a b"),
+            ("a b c", "c x a", "x a b c"),
+            ("", "a", "a"),
+            ("a", "", "a"),
+        ] {
+            assert_eq!(group(old).followed_by(&group(new)).resources, group(both).resources);
+        }
+    }
+}

@@ -90,10 +90,13 @@ impl Resource {
     /// Whether two definitions mean the same running thing: no restart is needed between them.
     #[must_use]
     pub fn is_same_thing(&self, other: &Resource) -> bool {
-        self.id == other.id
-            && self.agent == other.agent
-            && self.params == other.params
-            && self.args == other.args
+        self.id == other.id && self.acts_alike(other)
+    }
+
+    /// Whether two definitions, whatever their names, act on the same thing: the same address, mount or program.
+    #[must_use]
+    pub fn acts_alike(&self, other: &Resource) -> bool {
+        self.agent == other.agent && self.params == other.params && self.args == other.args
     }
 }
 

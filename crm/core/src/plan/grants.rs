@@ -1,9 +1,10 @@
 //! From what placement wants to the grants of the next record, one lawful step at a time (R11).
 
 use super::proof::MayRun;
+use super::retired;
 use crate::event::Event;
 use crate::id::{GroupId, Incarnation, NodeId, Stamp};
-use crate::model::{Cluster, Group};
+use crate::model::Cluster;
 use crate::node::Node;
 use crate::packet::{Eligibility, GroupPhase};
 use crate::peer::Peer;
@@ -104,7 +105,7 @@ impl<R: Rules> Node<R> {
                         && !choice.wait
                         && nodes.get(&node) == Some(&NodeSituation::Online)
                         && !may_run.elsewhere_but(group, &node, &node)
-                        && !shares_with_retired(cluster.group(group), next)
+                        && !retired::may_run_elsewhere(cluster, group, next)
                     {
                         decided
                             .push((group.clone(), format!("granted to {node}: {}", choice.reason)));
@@ -249,14 +250,4 @@ impl<R: Rules> Node<R> {
         }
         None
     }
-}
-
-/// A dropped group that may still run is the same data as a new one with its resources: the new
-/// name waits for the end of the old one.
-fn shares_with_retired(group: Option<&Group>, next: &Record) -> bool {
-    let Some(group) = group else { return true };
-    let dropped = next.retired.iter().filter(|(name, _)| next.grants.contains_key(*name));
-    dropped.flat_map(|(_, dropped)| &dropped.resources).any(|old| {
-        group.resources.iter().any(|new| new.agent == old.agent && new.params == old.params)
-    })
 }

@@ -3,7 +3,7 @@
 use crate::cluster::Lab;
 use crate::steps::{apply, ask, once};
 use crm_core::operator::{Command, Outcome};
-use crm_core::status::ResourcePhase;
+use crm_core::packet::Message;
 use crm_core::time::Span;
 
 /// The daemon restarts before it has stopped a group that the configuration dropped.
@@ -126,28 +126,101 @@ fn r21_a_failed_stop_of_a_dropped_group_can_be_cleared() {
 fn r11_a_dropped_group_that_runs_does_not_leave_its_resources_to_another() {
     let mut lab = Lab::new("device a b c | g@a:of=x h@b:of=y");
     lab.run(Span::secs(4));
-    assert!(lab.holders("g") == ["a"] && lab.holders("h") == ["b"], "{}", lab.log.join("\n"));
+    assert!(lab.holders("x") == ["a"] && lab.holders("y") == ["b"], "{}", lab.log.join("\n"));
     lab.stop_takes = Span::secs(3);
     let merged = "device a b c | h@b:of=y,x";
     apply(&mut lab, "b", 1, merged);
-    let runs = |lab: &Lab| {
-        let groups = lab.status("b").groups;
-        let things = groups.into_iter().filter(|group| group.id.as_str() == "h");
-        things
-            .flat_map(|group| group.resources)
-            .any(|thing| thing.id.as_str() == "x" && thing.phase == ResourcePhase::Running)
-    };
-    for _ in 0..50 {
-        lab.run(Span::millis(50));
-        let on_a = lab.holders("g") == ["a"];
-        assert!(!(on_a && runs(&lab)), "x runs on a and on b\n{}", lab.log.join("\n"));
-    }
+    lab.run(Span::secs(3));
+    once(&lab);
     assert!(matches!(lab.replies[0].2, Outcome::Refused { .. }), "{:?}", lab.replies);
     ask(&mut lab, "b", 2, Command::Stop { group: "g".into() });
     lab.run(Span::secs(8));
     apply(&mut lab, "b", 3, merged);
     lab.run(Span::secs(8));
-    assert!(runs(&lab) && lab.holders("g").is_empty(), "{}", lab.log.join("\n"));
+    once(&lab);
+    assert_eq!(lab.holders("x"), ["b"], "{}", lab.log.join("\n"));
+}
+
+/// In two steps: taken out of one group that runs, then put into another one that runs. The second step waits for
+/// the end of what the first one asked for.
+#[test]
+fn r11_what_was_taken_out_of_a_group_is_anothers_when_it_has_stopped() {
+    let mut lab = Lab::new("device a b c | g@a:of=z,x h@b:of=y");
+    lab.run(Span::secs(4));
+    assert!(lab.holders("x") == ["a"] && lab.holders("y") == ["b"], "{}", lab.log.join("\n"));
+    lab.stop_takes = Span::secs(3);
+    apply(&mut lab, "b", 1, "device a b c | g@a:of=z h@b:of=y");
+    let then = "device a b c | g@a:of=z h@b:of=y,x";
+    lab.run(Span::millis(500));
+    apply(&mut lab, "b", 2, then);
+    lab.run(Span::secs(8));
+    once(&lab);
+    assert!(matches!(lab.replies[1].2, Outcome::Refused { .. }), "{:?}", lab.replies);
+    assert!(lab.holders("x").is_empty() && lab.holders("z") == ["a"], "{}", lab.log.join("\n"));
+    let record = lab.machines[&"b".into()].disk.record.clone().unwrap_or_default();
+    assert!(record.retired.is_empty(), "{:?}", record.retired);
+    apply(&mut lab, "b", 3, then);
+    lab.run(Span::secs(8));
+    once(&lab);
+    assert_eq!(lab.holders("x"), ["b"], "{:?}\n{}", lab.replies, lab.log.join("\n"));
+}
+
+/// The same with a group that comes with the second step: nobody is given it before.
+#[test]
+fn r11_a_new_group_waits_for_what_was_taken_out_of_another() {
+    let mut lab = Lab::new("device a b c | g@a:of=z,x");
+    lab.agents_know_their_own = true;
+    lab.run(Span::secs(4));
+    lab.stop_takes = Span::secs(3);
+    apply(&mut lab, "b", 1, "device a b c | g@a:of=z");
+    lab.run(Span::millis(500));
+    apply(&mut lab, "b", 2, "device a b c | g@a:of=z h@b:of=x");
+    lab.run(Span::secs(10));
+    once(&lab);
+    assert_eq!(lab.holders("x"), ["b"], "{:?}\n{}", lab.replies, lab.log.join("\n"));
+}
+
+/// The daemon restarts before it has stopped what a change took out of a group: the next run stops it, and till then
+/// it is nobody else's.
+#[test]
+fn r17_what_was_taken_out_is_stopped_by_the_next_run_of_the_daemon() {
+    let mut lab = Lab::new("device a b c | g@a:of=z,x");
+    lab.agents_know_their_own = true;
+    lab.run(Span::secs(4));
+    lab.stop_takes = Span::secs(3);
+    apply(&mut lab, "b", 1, "device a b c | g@a:of=z,y");
+    lab.run(Span::millis(500));
+    lab.restart_daemon(&"a".into());
+    lab.run(Span::millis(500));
+    assert_eq!(lab.holders("x"), ["a"], "{}", lab.log.join("\n"));
+    apply(&mut lab, "b", 2, "device a b c | g@a:of=z,y h@b:of=x");
+    lab.run(Span::secs(20));
+    once(&lab);
+    assert!(lab.holders("y") == ["a"] && lab.holders("z") == ["a"], "{}", lab.log.join("\n"));
+    assert_eq!(lab.holders("x"), ["b"], "{:?}\n{}", lab.replies, lab.log.join("\n"));
+}
+
+/// What is looked at after a restart is all that either definition has: nothing is called stopped that was not.
+#[test]
+fn r17_a_daemon_that_restarts_after_a_change_looks_at_both_definitions() {
+    let mut lab = Lab::new("device a b c | g@a:of=x");
+    lab.agents_know_their_own = true;
+    lab.run(Span::secs(4));
+    lab.stop_takes = Span::secs(1);
+    apply(&mut lab, "b", 1, "device a b c | g@a:of=y");
+    // What the old definition had is down, what the new one has is up, and nobody was told of it.
+    lab.run(Span::millis(500));
+    lab.loses =
+        Some(|from, packet| *from == "a".into() && matches!(packet.message, Message::Report(_)));
+    while lab.holders("y").is_empty() {
+        lab.run(Span::millis(1));
+    }
+    lab.restart_daemon(&"a".into());
+    lab.loses = None;
+    ask(&mut lab, "b", 2, Command::Migrate { group: "g".into(), to: Some("b".into()) });
+    lab.run(Span::secs(10));
+    once(&lab);
+    assert_eq!(lab.holders("y"), ["b"], "{:?}\n{}", lab.replies, lab.log.join("\n"));
 }
 
 /// The coordinator speaks by the new configuration as soon as it proposes it: whoever could be reached by the old one

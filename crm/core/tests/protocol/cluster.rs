@@ -130,10 +130,21 @@ fn resource(name: &str, protection: &str) -> Resource {
     }
 }
 
+/// What an operation acts on: a resource that has a name of its own is one thing, whichever group has it.
+fn thing(op: &Operation) -> String {
+    match op.resource.as_str() {
+        "r" => op.group.to_string(),
+        thing => thing.to_owned(),
+    }
+}
+
 pub(crate) struct Machine {
     pub(crate) node: Option<Node>,
     pub(crate) disk: Stored,
+    /// Groups, and resources that have names of their own.
     pub(crate) running: BTreeSet<String>,
+    /// Which group started what, for agents that know their own only.
+    begun: BTreeSet<(GroupId, String)>,
     /// Until it boots: every stop here fails.
     pub(crate) stops_fail: bool,
     /// A daemon ran since the last boot.
@@ -183,6 +194,8 @@ pub(crate) struct Lab {
     pub(crate) loses: Option<fn(&NodeId, &Packet) -> bool>,
     /// Where a stop fails and leaves it running.
     pub(crate) stop_fails: Option<NodeId>,
+    /// Agents know only what was started by the same name, as those do that keep a file with a process's number.
+    pub(crate) agents_know_their_own: bool,
     /// Where every agent answers with exit code 1 and does nothing.
     pub(crate) broken: Option<NodeId>,
     /// What the last call on each node was told of the group's data.
@@ -234,6 +247,7 @@ impl Lab {
             slow_disks: BTreeMap::new(),
             loses: None,
             stop_fails: None,
+            agents_know_their_own: false,
             broken: None,
             told: BTreeMap::new(),
             twice: vec![],
@@ -259,6 +273,7 @@ impl Lab {
                     node: None,
                     disk,
                     running: BTreeSet::new(),
+                    begun: BTreeSet::new(),
                     stops_fail: false,
                     daemon_ran: false,
                     runs: 0,
@@ -305,6 +320,7 @@ impl Lab {
             machine.node = None;
             machine.writes.clear();
             machine.running.clear();
+            machine.begun.clear();
             machine.dog = None;
             machine.daemon_ran = false;
         }
@@ -493,25 +509,31 @@ impl Lab {
         }
         while self.ops.front().is_some_and(|o| o.0 <= now) {
             if let Some((_, name, op)) = self.ops.pop_front() {
-                let key = op.group.to_string();
+                let key = thing(&op);
                 let Some(machine) = self.machines.get_mut(&name) else { continue };
+                let own = (op.group.clone(), key.clone());
+                let unseen = self.agents_know_their_own && !machine.begun.contains(&own);
                 let outcome = match op.action {
                     _ if self.broken.as_ref() == Some(&name) => OpOutcome::Failed { code: 1 },
                     Action::Start => {
                         self.done.push(format!("start {key} on {name}"));
                         machine.running.insert(key.clone());
+                        machine.begun.insert(own);
                         let holders = self.holders(&key);
                         if holders.len() > 1 {
                             self.twice.push(format!("{now} {key} on {holders:?}"));
                         }
                         OpOutcome::Done
                     }
+                    Action::Stop if unseen => OpOutcome::Done,
+                    Action::Status if unseen => OpOutcome::NotRunning,
                     Action::Stop
                         if machine.stops_fail || self.stop_fails.as_ref() == Some(&name) =>
                     {
                         OpOutcome::Failed { code: 1 }
                     }
                     Action::Stop => {
+                        machine.begun.remove(&own);
                         if machine.running.remove(&key) {
                             self.done.push(format!("stop {key} on {name}"));
                         }
