@@ -83,7 +83,7 @@ fn raise<R: Rules>(group: &GroupState) -> Option<Step> {
             let doubted = |r: &ResourceState| r.phase == ResourcePhase::Running && r.doubts > 0;
             if resources[..lowest].iter().any(doubted) {
                 None
-            } else if resources[lowest].is_idle() {
+            } else if group.busy(lowest).is_none() {
                 Some(Step::Start(lowest))
             } else {
                 free(group, lowest)
@@ -104,7 +104,7 @@ fn lower(group: &GroupState, floor: usize) -> Option<Step> {
         // First a look; an agent that gives no answer is told to stop.
         ResourcePhase::Unknown if resource.doubts == 0 || group.is_untouched(resource) => None,
         ResourcePhase::Unknown | ResourcePhase::Running | ResourcePhase::Failed => {
-            if resource.is_idle() { Some(Step::Stop(i)) } else { free(group, i) }
+            if group.busy(i).is_none() { Some(Step::Stop(i)) } else { free(group, i) }
         }
         ResourcePhase::Stopped | ResourcePhase::Stopping | ResourcePhase::StopFailed => None,
     }
@@ -120,6 +120,7 @@ fn quiet(group: &GroupState, floor: usize) -> Option<Step> {
 
 /// Cancels what is open on a resource, once.
 fn free(group: &GroupState, i: usize) -> Option<Step> {
-    let open = group.resources[i].open.as_ref()?;
-    (!open.cancelled).then_some(Step::Cancel(i))
+    let busy = group.busy(i)?;
+    let open = group.resources[busy].open.as_ref()?;
+    (!open.cancelled).then_some(Step::Cancel(busy))
 }

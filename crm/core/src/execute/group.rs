@@ -108,6 +108,13 @@ impl GroupState {
         self.resources.iter().any(|resource| resource.phase == ResourcePhase::StopFailed)
     }
 
+    /// Which of the resources of this name has a call open. After a restart of the daemon in the middle of a change there
+    /// are two, the old and the new: one is called at a time.
+    pub(super) fn busy(&self, i: usize) -> Option<usize> {
+        let name = &self.resources[i].spec.id;
+        self.resources.iter().position(|other| other.spec.id == *name && !other.is_idle())
+    }
+
     pub(super) fn all_stopped_from(&self, floor: usize) -> bool {
         self.resources.iter().skip(floor).all(ResourceState::is_stopped)
     }

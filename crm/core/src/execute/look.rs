@@ -31,7 +31,7 @@ impl GroupState {
             ResourcePhase::Stopped => resource.spec.observe_everywhere,
             ResourcePhase::Starting | ResourcePhase::Stopping => false,
         };
-        (wanted && resource.is_idle()).then_some(resource.look_at)
+        (wanted && self.busy(i).is_none()).then_some(resource.look_at)
     }
 }
 
