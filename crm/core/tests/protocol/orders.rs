@@ -129,7 +129,7 @@ fn i8_a_ban_does_not_speak_of_data_that_comes_into_its_group() {
     apply(&mut lab, "a", 8, other);
     ask(&mut lab, "a", 9, Command::Start { group: "db".into() });
     lab.run(Span::secs(5));
-    assert_eq!(lab.holders("db"), ["a"], "{:?}", lab.replies);
+    assert_eq!(lab.holders("copy1"), ["a"], "{:?}", lab.replies);
     let freshest = lab.told.values().any(|word| word.freshest);
     assert!(!freshest, "{:?} {:?}", lab.told, lab.replies);
 }
