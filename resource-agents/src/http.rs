@@ -73,6 +73,7 @@ impl Page {
         let url = format!("http://{}{}", self.host, self.path);
         let explain = |error: std::io::Error| format!("{url}: {error}");
         let mut stream = tcp::connect(&self.address, deadline)?;
+        stream.set_write_timeout(Some(LONGEST)).map_err(explain)?;
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: crm\r\nConnection: close\r\n\r\n",
             self.path, self.host

@@ -1,7 +1,6 @@
 //! What `/proc` says about processes.
 
 use std::fs;
-use std::path::Path;
 
 /// The fields of `/proc/PID/stat` that agents need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +45,14 @@ impl Stat {
     }
 }
 
+/// Whom a process works as (its effective user). The owner of its directory does not tell: that is root for a program
+/// that is set to run as another user, as Oracle's is.
+pub(crate) fn works_as(pid: i32) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
 /// Every process there is, without the threads.
 pub(crate) fn pids() -> impl Iterator<Item = i32> {
     fs::read_dir("/proc")
@@ -83,10 +90,11 @@ pub(crate) fn describe_all(pids: &[i32]) -> String {
 }
 
 /// Changes with each boot, so that pids of an earlier life are not believed.
-pub(crate) fn boot_id() -> String {
-    fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id"))
-        .map(|text| text.trim().to_owned())
-        .unwrap_or_default()
+///
+/// # Errors
+/// It cannot be read; then nothing is known of what was noted before.
+pub(crate) fn boot_id() -> std::io::Result<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned())
 }
 
 const MOST_NAMED: usize = 8;
@@ -124,5 +132,6 @@ mod tests {
         let me = i32::try_from(std::process::id()).expect("pid");
         assert!(pids().any(|pid| pid == me));
         assert!(!Stat::of(me).expect("alive").is_dead());
+        assert_eq!(works_as(me), Some(nix::unistd::geteuid().as_raw()));
     }
 }

@@ -99,9 +99,14 @@ fn hb42_to_hb48_only_a_probe_counts_and_two_instances_stay_apart() {
         two.run("status").ok();
         two.run("stop").ok();
 
-        // HB45: without its environment nothing is done, and that is a failure.
+        // HB45: without its environment nothing is started, and that is a failure; what runs can still be ended.
+        two.run("start").ok();
         fs::remove_file(&variables).expect("environment");
         one.run("start").code(5).because("cannot read the environment file");
+        two.run("status").code(5).because("cannot read the environment file");
+        let answer = two.run("stop").ok();
+        assert!(answer.stderr.contains("killing"), "{answer:#?}");
+        two.run("status").code(7);
         instance("../x").run("start").code(6).because("letters and digits");
     });
 }

@@ -49,6 +49,25 @@ fn starts_stops_and_tells() {
     });
 }
 
+/// What nobody could find later is not left running.
+#[test]
+fn a_start_that_cannot_be_remembered_leaves_nothing() {
+    isolated("a_start_that_cannot_be_remembered_leaves_nothing", |directory| {
+        let state = directory.join("state");
+        fs::create_dir_all(&state).expect("state");
+        // Full: its own root is the only file that it may hold.
+        common::tool(&format!("mount -t tmpfs -o nr_inodes=1 none {}", state.display()));
+        let log = directory.join("log").display().to_string();
+        let sleep = process(directory, &[("command", "sleep 6003"), ("log_file", &log)]);
+        sleep.run("start").code(1).because("cannot write to the state directory");
+        assert_eq!(living("sleep 6003"), 0);
+        common::tool(&format!("umount {}", state.display()));
+        sleep.run("start").ok();
+        assert_eq!(living("sleep 6003"), 1);
+        sleep.run("stop").ok();
+    });
+}
+
 #[test]
 fn nothing_of_the_agent_is_inherited() {
     isolated("nothing_of_the_agent_is_inherited", |directory| {

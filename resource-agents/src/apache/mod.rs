@@ -12,7 +12,7 @@ use crate::child;
 use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
 use crate::deadline::Pause;
 use crate::http::{self, Page};
-use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
+use crate::metadata::{Kind, MetaData, Parameter};
 use crate::running::record::Record;
 use crate::running::{Program, output, start, stop, words};
 use crate::state;
@@ -48,7 +48,6 @@ pub(crate) fn meta_data() -> MetaData {
     ]);
     MetaData {
         name: "apache".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         short_description: "An Apache web server".to_owned(),
         long_description:
             "The configuration is tested before each start. It counts as started when it \
@@ -56,16 +55,7 @@ pub(crate) fn meta_data() -> MetaData {
                 .to_owned(),
         primary: Some("config".to_owned()),
         parameters,
-        stateless: false,
-        observe: Observe::Candidates,
-        roles: false,
-        actions: vec![
-            ActionSpec::new("start", 60_000),
-            ActionSpec::new("stop", 60_000),
-            ActionSpec::new("status", 20_000).every(10_000),
-            ActionSpec::new("validate", 20_000),
-            ActionSpec::new("meta-data", 5_000),
-        ],
+        ..MetaData::usual()
     }
 }
 

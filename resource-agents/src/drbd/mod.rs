@@ -16,13 +16,12 @@ use crm_drbd::{Picture, RecordWord};
 
 use crate::contract::{Action, Call, Failure, Outcome, Parameters};
 use crate::deadline::Deadline;
-use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
+use crate::metadata::{Kind, MetaData, Observe, Parameter};
 use tools::{Tools, Trouble};
 
 pub(crate) fn meta_data() -> MetaData {
     MetaData {
         name: "drbd".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         short_description: "The Primary role of a DRBD resource".to_owned(),
         long_description: "Start makes this node Primary, stop makes it Secondary. Status runs on \
             every node that may hold the group and tells whether its copy is the newest; only such a \
@@ -43,16 +42,8 @@ pub(crate) fn meta_data() -> MetaData {
             .values(&["boot", "never"])
             .default("boot"),
         ],
-        stateless: false,
         observe: Observe::Everywhere,
-        roles: false,
-        actions: vec![
-            ActionSpec::new("start", 60_000),
-            ActionSpec::new("stop", 60_000),
-            ActionSpec::new("status", 20_000).every(10_000),
-            ActionSpec::new("validate", 20_000),
-            ActionSpec::new("meta-data", 5_000),
-        ],
+        ..MetaData::usual()
     }
 }
 

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use crate::child;
 use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
-use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
+use crate::metadata::{Kind, MetaData, Parameter};
 pub(crate) use holds::mounted_on;
 use mountinfo::{Mount, Table};
 use options::Options;
@@ -30,7 +30,6 @@ pub(crate) use steps::signal_called;
 pub(crate) fn meta_data() -> MetaData {
     MetaData {
         name: "filesystem".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         short_description: "A filesystem that is mounted where its group runs".to_owned(),
         long_description:
             "Mounts a block device (by path, LABEL= or UUID=), a network filesystem, \
@@ -69,16 +68,7 @@ pub(crate) fn meta_data() -> MetaData {
             )
             .default("term=5s kill=5s"),
         ],
-        stateless: false,
-        observe: Observe::Candidates,
-        roles: false,
-        actions: vec![
-            ActionSpec::new("start", 60_000),
-            ActionSpec::new("stop", 60_000),
-            ActionSpec::new("status", 20_000).every(10_000),
-            ActionSpec::new("validate", 20_000),
-            ActionSpec::new("meta-data", 5_000),
-        ],
+        ..MetaData::usual()
     }
 }
 

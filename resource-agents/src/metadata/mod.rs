@@ -124,6 +124,28 @@ pub struct ActionSpec {
 }
 
 impl MetaData {
+    /// What most of our own agents say alike: data, looked at where it may run, and the times of a server.
+    pub(crate) fn usual() -> MetaData {
+        MetaData {
+            name: String::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            short_description: String::new(),
+            long_description: String::new(),
+            primary: None,
+            parameters: Vec::new(),
+            stateless: false,
+            observe: Observe::Candidates,
+            roles: false,
+            actions: vec![
+                ActionSpec::new("start", 60_000),
+                ActionSpec::new("stop", 60_000),
+                ActionSpec::new("status", 20_000).every(10_000),
+                ActionSpec::new("validate", 20_000),
+                ActionSpec::new("meta-data", 5_000),
+            ],
+        }
+    }
+
     /// The parameter called `name`.
     pub fn parameter(&self, name: &str) -> Option<&Parameter> {
         self.parameters.iter().find(|parameter| parameter.name == name)

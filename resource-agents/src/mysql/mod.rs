@@ -15,13 +15,12 @@ use std::path::PathBuf;
 
 use crate::child;
 use crate::contract::{Action, Call, Failure, Outcome, Parameters};
-use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
+use crate::metadata::{Kind, MetaData, Parameter};
 use crate::running::words;
 
 pub(crate) fn meta_data() -> MetaData {
     MetaData {
         name: "mysql".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         short_description: "A MariaDB or MySQL server".to_owned(),
         long_description: "One instance, told from others by its data directory, its socket and its \
             port. It counts as started when it answers a query over its socket, and as stopped when \
@@ -85,16 +84,7 @@ pub(crate) fn meta_data() -> MetaData {
                  that the stop has",
             ),
         ],
-        stateless: false,
-        observe: Observe::Candidates,
-        roles: false,
-        actions: vec![
-            ActionSpec::new("start", 60_000),
-            ActionSpec::new("stop", 60_000),
-            ActionSpec::new("status", 20_000).every(10_000),
-            ActionSpec::new("validate", 10_000),
-            ActionSpec::new("meta-data", 5_000),
-        ],
+        ..MetaData::usual()
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
-use super::SERVERS;
+use super::{Instance, SERVERS};
 use crate::procfs::{self, Stat};
 
 /// A server: a pid and its start time, which name a process for ever.
@@ -21,10 +20,13 @@ impl Server {
 }
 
 /// A server makes its data directory its working directory as soon as it has read its options.
-pub(super) fn of(datadir: &Path) -> Vec<Server> {
+pub(super) fn of(instance: &Instance) -> Vec<Server> {
+    let datadir = instance.datadir.as_path();
+    // One that the administrator named may be called otherwise.
+    let own = instance.program.as_deref().and_then(|program| program.rsplit('/').next());
     let wanted = fs::metadata(datadir).ok().map(|meta| (meta.dev(), meta.ino()));
     procfs::pids()
-        .filter(|pid| is_server(*pid))
+        .filter(|pid| is_server(*pid, own))
         .filter(|pid| {
             let cwd = format!("/proc/{pid}/cwd");
             let there = fs::metadata(&cwd).ok().map(|meta| (meta.dev(), meta.ino()));
@@ -40,10 +42,10 @@ pub(super) fn of(datadir: &Path) -> Vec<Server> {
         .collect()
 }
 
-fn is_server(pid: i32) -> bool {
+fn is_server(pid: i32, own: Option<&str>) -> bool {
     let Ok(program) = fs::read_link(format!("/proc/{pid}/exe")) else { return false };
     let name = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     // An upgrade removes the file of a server that runs.
     let name = name.strip_suffix(" (deleted)").unwrap_or(name);
-    SERVERS.contains(&name)
+    SERVERS.contains(&name) || own == Some(name)
 }

@@ -16,7 +16,7 @@ use crate::running::{Program, Readiness, start};
 pub(super) fn start(call: &Call, instance: &Instance) -> Outcome {
     datadir::check(instance)?;
     let ours = Record::load(&call.context)?.filter(Record::main_is_alive).map(|record| record.pid);
-    let servers = servers::of(&instance.datadir);
+    let servers = servers::of(instance);
     match servers.as_slice() {
         [server] if ours.is_none() => return adopt(call, instance, *server),
         [] | [_] => {}

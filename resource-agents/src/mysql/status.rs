@@ -12,7 +12,7 @@ use crate::state;
 
 pub(super) fn status(call: &Call, instance: &Instance) -> Outcome {
     let mut pids: Vec<i32> =
-        servers::of(&instance.datadir).iter().map(|server| server.pid).collect();
+        servers::of(instance).iter().map(|server| server.pid).collect();
     // One that has not yet read its options works nowhere.
     if let Some(record) = Record::load(&call.context)?
         && record.main_is_alive()
@@ -92,7 +92,7 @@ pub(super) fn forget_ready(call: &Call) {
 }
 
 fn text(stat: Stat) -> String {
-    format!("{} {} {}\n", stat.pid, stat.started, procfs::boot_id())
+    format!("{} {} {}\n", stat.pid, stat.started, procfs::boot_id().unwrap_or_default())
 }
 
 const STATE: &str = "state";

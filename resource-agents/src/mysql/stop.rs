@@ -20,7 +20,7 @@ pub(super) fn stop(call: &Call, instance: &Instance) -> Outcome {
         stop::stop(call, Signal::SIGTERM, patience)?;
     }
     // Those that somebody else started on this directory would hold its filesystem as well.
-    let strangers = servers::of(&instance.datadir);
+    let strangers = servers::of(instance);
     if !strangers.is_empty() {
         call.channel.progress(format!(
             "shutting down what somebody else started in {}: {}",
@@ -35,7 +35,7 @@ pub(super) fn stop(call: &Call, instance: &Instance) -> Outcome {
             wait(&strangers, deadline);
         }
     }
-    let left = servers::of(&instance.datadir);
+    let left = servers::of(instance);
     if !left.is_empty() {
         return Err(Failure::generic(format!(
             "expected no server in {}, found {}; if it cannot be killed it waits in the kernel, for a \

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
 use crate::deadline::{Deadline, Pause};
 use crate::filesystem::mounted_on;
-use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
+use crate::metadata::{Kind, MetaData, Parameter};
 use crate::procfs;
 use crate::running::environment;
 use crate::running::stop::signal;
@@ -22,7 +22,6 @@ use crate::running::user::User;
 pub(crate) fn meta_data() -> MetaData {
     MetaData {
         name: "oracle".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         short_description: "An Oracle database instance".to_owned(),
         long_description: "Start opens the instance, stop shuts it down; both are believed only when \
             the instance's processes and its own word show it."
@@ -41,16 +40,7 @@ pub(crate) fn meta_data() -> MetaData {
             Parameter::new("user", Kind::String, "Whom the instance belongs to").default("oracle"),
             Parameter::new("mount", Kind::Path, "The mount point that must be there for a start"),
         ],
-        stateless: false,
-        observe: Observe::Candidates,
-        roles: false,
-        actions: vec![
-            ActionSpec::new("start", 60_000),
-            ActionSpec::new("stop", 60_000),
-            ActionSpec::new("status", 20_000).every(10_000),
-            ActionSpec::new("validate", 10_000),
-            ActionSpec::new("meta-data", 5_000),
-        ],
+        ..MetaData::usual()
     }
 }
 
@@ -73,13 +63,17 @@ pub(crate) fn run(call: &Call) -> Outcome {
     match call.action {
         Action::Status if idle => Err(Failure::not_running(format!("no process of {sid} is here"))),
         Action::Stop if idle => Ok(()),
+        // Without its environment it cannot be asked to end; that is no reason to leave it there.
+        Action::Stop => match Instance::new(&call.parameters, sid.clone(), user.clone()) {
+            Ok(instance) => instance.stop(call),
+            Err(failure) => kill(call, &sid, &user, &failure.reason),
+        },
         _ => {
             let instance = Instance::new(&call.parameters, sid, user)?;
             match call.action {
                 Action::Status => instance.status(call),
                 Action::Start => instance.start(call),
-                Action::Stop => instance.stop(call),
-                Action::Validate | Action::MetaData => instance.sqlplus().map(|_| ()),
+                _ => instance.sqlplus().map(|_| ()),
             }
         }
     }
@@ -175,43 +169,27 @@ impl Instance {
         let share = |part: f64| deadline.at_most(deadline.remaining().mul_f64(part));
         if politely {
             let until = share(0.6);
-            let said = self.ask("shutdown immediate", until)?;
+            let said = self.told("shutdown immediate", until);
             if self.is_gone(until.at_most(AFTER_ANSWER)) {
                 return Ok(());
             }
             call.channel.progress(format!("`shutdown immediate` did not end it: {said}"));
         }
         let until = share(0.5);
-        let said = self.ask("shutdown abort", until)?;
+        let said = self.told("shutdown abort", until);
         if self.is_gone(until.at_most(AFTER_ANSWER)) {
             return Ok(());
         }
-        let left = self.processes();
-        call.channel.progress(format!(
-            "killing {}; `shutdown abort` did not end it: {said}",
-            procfs::describe_all(&left)
-        ));
-        signal(&left, Signal::SIGKILL);
-        if self.is_gone(deadline) {
-            return Ok(());
-        }
-        Err(Failure::generic(format!(
-            "expected no process of {} after its shutdown, found {}",
-            self.sid,
-            procfs::describe_all(&self.processes())
-        )))
+        kill(call, &self.sid, &self.user, &format!("`shutdown abort` did not end it: {said}"))
+    }
+
+    /// What came of a shutdown, or why it could not be asked for: then there is still the kill.
+    fn told(&self, statement: &str, until: Deadline) -> String {
+        self.ask(statement, until).unwrap_or_else(|failure| failure.reason)
     }
 
     fn is_gone(&self, deadline: Deadline) -> bool {
-        let mut pause = Pause::new();
-        loop {
-            if self.processes().is_empty() {
-                return true;
-            }
-            if !pause.sleep(deadline) {
-                return false;
-            }
-        }
+        is_gone(&self.sid, &self.user, deadline)
     }
 
     fn processes(&self) -> Vec<i32> {
@@ -221,6 +199,32 @@ impl Instance {
     fn watch(&self, call: &Call) {
         if let Some(monitor) = processes::monitor(&self.sid, &self.user) {
             call.channel.watch(Watch::Process(monitor));
+        }
+    }
+}
+
+/// The last way to stop it: a crash, from which Oracle recovers at the next start.
+fn kill(call: &Call, sid: &str, user: &User, why: &str) -> Outcome {
+    let left = processes::of(sid, user);
+    call.channel.progress(format!("killing {}; {why}", procfs::describe_all(&left)));
+    signal(&left, Signal::SIGKILL);
+    if is_gone(sid, user, call.context.deadline) {
+        return Ok(());
+    }
+    Err(Failure::generic(format!(
+        "expected no process of {sid} after its shutdown, found {}",
+        procfs::describe_all(&processes::of(sid, user))
+    )))
+}
+
+fn is_gone(sid: &str, user: &User, deadline: Deadline) -> bool {
+    let mut pause = Pause::new();
+    loop {
+        if processes::of(sid, user).is_empty() {
+            return true;
+        }
+        if !pause.sleep(deadline) {
+            return false;
         }
     }
 }

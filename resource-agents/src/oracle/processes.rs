@@ -1,7 +1,6 @@
 //! The processes of an instance, by the names that Oracle gives them: `ora_pmon_SID`, `oracleSID`.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 
 use crate::procfs::{self, Stat};
 use crate::running::user::User;
@@ -26,10 +25,7 @@ fn is_of(name: &str, sid: &str) -> bool {
 
 fn named(user: &User, wanted: impl Fn(&str) -> bool) -> Vec<i32> {
     procfs::pids()
-        .filter(|pid| {
-            let owner = fs::metadata(format!("/proc/{pid}")).map(|meta| meta.uid());
-            owner.is_ok_and(|owner| owner == user.credentials.uid.as_raw())
-        })
+        .filter(|pid| procfs::works_as(*pid) == Some(user.credentials.uid.as_raw()))
         .filter(|pid| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let first = line.split(|byte| *byte == 0).next().unwrap_or_default();

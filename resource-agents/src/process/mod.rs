@@ -15,14 +15,13 @@ use nix::sys::signal::Signal;
 use crate::child;
 use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
 use crate::filesystem::signal_called;
-use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
+use crate::metadata::{Kind, MetaData, Parameter};
 use crate::running::record::Record;
 use crate::running::{Program, environment, members, output, start, stop, user, words};
 
 pub(crate) fn meta_data() -> MetaData {
     MetaData {
         name: "process".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         short_description: "A command that is kept running".to_owned(),
         long_description: "Runs the command in a session of its own and waits until it is ready \
             (`ready`, `ready_tcp`, `pid_file`; without any of them, until it has survived \
@@ -87,16 +86,7 @@ pub(crate) fn meta_data() -> MetaData {
                  keeps short",
             ),
         ],
-        stateless: false,
-        observe: Observe::Candidates,
-        roles: false,
-        actions: vec![
-            ActionSpec::new("start", 60_000),
-            ActionSpec::new("stop", 60_000),
-            ActionSpec::new("status", 20_000).every(10_000),
-            ActionSpec::new("validate", 10_000),
-            ActionSpec::new("meta-data", 5_000),
-        ],
+        ..MetaData::usual()
     }
 }
 

@@ -38,7 +38,9 @@ impl Record {
             ))
         })?;
         // Processes do not survive a boot, whatever a file says that did.
-        Ok(Some(record).filter(|record| record.boot == procfs::boot_id()))
+        let boot = procfs::boot_id()
+            .map_err(|error| Failure::system("cannot tell which boot this is", &error))?;
+        Ok(Some(record).filter(|record| record.boot == boot))
     }
 
     pub(crate) fn store(&self, context: &Context) -> Result<(), Failure> {

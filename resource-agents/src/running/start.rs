@@ -5,7 +5,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use super::record::Record;
 use super::{Program, Readiness, environment, members, output, stop};
@@ -40,8 +41,16 @@ pub(crate) fn start(call: &Call, wanted: &Program, ready: &dyn Readiness) -> Out
 
     let mark = mark(call);
     let mut child = spawn(call, wanted, &program, &log, &mark)?;
-    let record = record(&child, mark)?;
-    record.store(&call.context)?;
+    let noted = record(&child, mark)
+        .and_then(|record| record.store(&call.context).map(|()| record));
+    let record = noted.inspect_err(|_| {
+        // Nobody could find it later.
+        if let Ok(group) = i32::try_from(child.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+    })?;
     match await_ready(call, wanted, ready, &mut child, &record) {
         Ok(record) => {
             record.store(&call.context)?;
@@ -136,7 +145,8 @@ fn record(child: &Child, mark: String) -> Result<Record, Failure> {
         session: pid,
         session_started: stat.started,
         mark,
-        boot: procfs::boot_id(),
+        boot: procfs::boot_id()
+            .map_err(|error| Failure::system("cannot tell which boot this is", &error))?,
     })
 }
 

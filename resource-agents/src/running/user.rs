@@ -9,7 +9,7 @@ use crate::contract::Failure;
 use crate::syscall::Credentials;
 
 /// A user of this machine, looked up.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct User {
     pub(crate) name: String,
     pub(crate) home: PathBuf,

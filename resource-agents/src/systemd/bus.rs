@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use super::message::{self, Message, Value};
 use crate::contract::Failure;
@@ -40,9 +41,15 @@ impl Bus {
     fn connect_to(socket: &str, is_bus: bool, deadline: Deadline) -> Result<Bus, String> {
         let explain = |error: io::Error| error.to_string();
         let stream = UnixStream::connect(socket).map_err(explain)?;
+        // What is written is short; who does not even take that is not alive.
+        let patience = deadline.remaining().clamp(SHORTEST_WRITE, LONGEST_WRITE);
+        stream.set_write_timeout(Some(patience)).map_err(explain)?;
         let mut bus = Bus { stream, serial: 0, bytes: Vec::new(), signals: Vec::new() };
         bus.stream.write_all(&super::greeting()).map_err(explain)?;
         while !bus.bytes.contains(&b'\n') {
+            if bus.bytes.len() > super::GREETING_MAX {
+                return Err("it greets without an end".to_owned());
+            }
             bus.receive(deadline).map_err(explain)?;
         }
         if !bus.bytes.starts_with(b"OK ") {
@@ -149,5 +156,7 @@ impl Bus {
     }
 }
 
+const SHORTEST_WRITE: Duration = Duration::from_millis(1);
+const LONGEST_WRITE: Duration = Duration::from_secs(5);
 /// While one call is open.
 const MOST_SIGNALS: usize = 10_000;

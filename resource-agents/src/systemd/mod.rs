@@ -8,7 +8,7 @@ pub mod message;
 mod unit;
 
 use crate::contract::{Action, Call, Outcome};
-use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
+use crate::metadata::{Kind, MetaData, Parameter};
 
 /// The agent's name in the multi-call program.
 pub const NAME: &str = "systemd";
@@ -16,6 +16,9 @@ pub const NAME: &str = "systemd";
 /// Where systemd answers, and whether a bus stands between.
 pub const SOCKETS: [(&str, bool); 2] =
     [("/run/systemd/private", false), ("/run/dbus/system_bus_socket", true)];
+
+/// The longest line with which systemd may answer the greeting, in bytes.
+pub const GREETING_MAX: usize = 4096;
 
 /// A call that opens a connection.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +101,6 @@ pub fn object_path(unit: &str) -> String {
 pub(crate) fn meta_data() -> MetaData {
     MetaData {
         name: NAME.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         short_description: "A systemd unit".to_owned(),
         long_description: "Start and stop are jobs of systemd whose results count; status is the \
             unit's state."
@@ -107,16 +109,7 @@ pub(crate) fn meta_data() -> MetaData {
         parameters: vec![
             Parameter::new("unit", Kind::String, "The unit; `.service` may be left out").required(),
         ],
-        stateless: false,
-        observe: Observe::Candidates,
-        roles: false,
-        actions: vec![
-            ActionSpec::new("start", 60_000),
-            ActionSpec::new("stop", 60_000),
-            ActionSpec::new("status", 20_000).every(10_000),
-            ActionSpec::new("validate", 10_000),
-            ActionSpec::new("meta-data", 5_000),
-        ],
+        ..MetaData::usual()
     }
 }
 

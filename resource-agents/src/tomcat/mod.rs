@@ -9,7 +9,7 @@ use crate::child;
 use crate::contract::{Action, Call, Failure, Outcome, Parameters};
 use crate::filesystem::mounted_on;
 use crate::http::{self, Page};
-use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
+use crate::metadata::{Kind, MetaData, Parameter};
 use crate::running::{Program, environment, output, start, stop, user};
 
 pub(crate) fn meta_data() -> MetaData {
@@ -35,21 +35,11 @@ pub(crate) fn meta_data() -> MetaData {
     );
     MetaData {
         name: "tomcat".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         short_description: "A Tomcat server".to_owned(),
         long_description: "Runs `catalina.sh run` and waits until it answers a request.".to_owned(),
         primary: Some("base".to_owned()),
         parameters,
-        stateless: false,
-        observe: Observe::Candidates,
-        roles: false,
-        actions: vec![
-            ActionSpec::new("start", 60_000),
-            ActionSpec::new("stop", 60_000),
-            ActionSpec::new("status", 20_000).every(10_000),
-            ActionSpec::new("validate", 10_000),
-            ActionSpec::new("meta-data", 5_000),
-        ],
+        ..MetaData::usual()
     }
 }
 

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
-use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
+use crate::metadata::{ActionSpec, Kind, MetaData, Parameter};
 use announce::Announcement;
 use decide::{Presence, Wanted};
 use netlink::{Holding, Netlink, Snapshot};
@@ -23,7 +23,6 @@ use packet::{Answer, Wire};
 pub(crate) fn meta_data() -> MetaData {
     MetaData {
         name: "vip".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         short_description: "An IPv4 or IPv6 address that moves with its group".to_owned(),
         long_description: "Adds the address to the interface whose network it belongs to, after \
             asking whether another machine holds it, and tells the neighbours by gratuitous ARP or \
@@ -56,8 +55,6 @@ pub(crate) fn meta_data() -> MetaData {
                 .default("3"),
         ],
         stateless: true,
-        observe: Observe::Candidates,
-        roles: false,
         actions: vec![
             ActionSpec::new("start", 20_000),
             ActionSpec::new("stop", 20_000),
@@ -65,6 +62,7 @@ pub(crate) fn meta_data() -> MetaData {
             ActionSpec::new("validate", 5_000),
             ActionSpec::new("meta-data", 5_000),
         ],
+        ..MetaData::usual()
     }
 }
 

@@ -6,7 +6,7 @@
 use super::{Owner, changed};
 use crate::happening::Tell;
 use crm_agents::systemd::message::{self, Message};
-use crm_agents::systemd::{SOCKETS, full_name, greeting, object_path, opening};
+use crm_agents::systemd::{GREETING_MAX, SOCKETS, full_name, greeting, object_path, opening};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -22,8 +22,6 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// What systemd may take to let us in and to answer the first calls.
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
-/// The longest line of a greeting.
-const GREETING_MAX: usize = 4096;
 
 #[derive(Debug)]
 pub(super) struct Units {
