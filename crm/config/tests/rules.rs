@@ -129,11 +129,16 @@ fn hb17_two_servers_on_one_port_are_found_where_their_groups_may_meet() {
     assert_eq!(of(", port: 3307", ", port: 3307", ""), [format!("{both}3307")]);
     let wide = ", bind_address: 0.0.0.0";
     assert_eq!(of(", bind_address: 10.0.0.5", wide, ""), [format!("{both}3306")]);
+    // However it is written.
+    assert_eq!(of(", port: 03306", "", ""), [format!("{both}3306")]);
+    let (long, list) = (", bind_address: '0:0::1'", ", bind_address: '10.0.0.5, ::1'");
+    assert_eq!(of(long, list, ""), [format!("{both}3306")]);
     let elsewhere = ", prefer: [a], only_preferred: true";
     for (g, h, more) in [
         (", port: 3307", "", ""),
         (", config: /a/my.cnf", "", ""),
         (", bind_address: 10.0.0.5", ", bind_address: 10.0.0.6", ""),
+        (", options: --skip-networking", "", ""),
         ("", "", elsewhere),
     ] {
         assert_eq!(of(g, h, more), [""; 0], "{g} {h} {more}");

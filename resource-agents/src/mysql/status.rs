@@ -11,8 +11,7 @@ use crate::running::record::Record;
 use crate::state;
 
 pub(super) fn status(call: &Call, instance: &Instance) -> Outcome {
-    let mut pids: Vec<i32> =
-        servers::of(instance).iter().map(|server| server.pid).collect();
+    let mut pids: Vec<i32> = servers::of(instance).iter().map(|server| server.pid).collect();
     // One that has not yet read its options works nowhere.
     if let Some(record) = Record::load(&call.context)?
         && record.main_is_alive()

@@ -41,8 +41,8 @@ pub(crate) fn start(call: &Call, wanted: &Program, ready: &dyn Readiness) -> Out
 
     let mark = mark(call);
     let mut child = spawn(call, wanted, &program, &log, &mark)?;
-    let noted = record(&child, mark)
-        .and_then(|record| record.store(&call.context).map(|()| record));
+    let noted =
+        record(&child, mark).and_then(|record| record.store(&call.context).map(|()| record));
     let record = noted.inspect_err(|_| {
         // Nobody could find it later.
         if let Ok(group) = i32::try_from(child.id()) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crm_tests::machines::{Laboratory, Specification};
 
-use crate::light::{LONG, Light, Parts};
+use crate::light::{LONG, Light, Parts, WRITTEN};
 use crate::watchdog::WRITER;
 
 const CLUSTER: &str = "cluster: shop
@@ -16,15 +16,6 @@ heartbeat: {keepalive: 200ms, warntime: 1s, deadtime: 3s, initdead: 20s, rejoin_
 fencing:
   alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 10s}
   beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 10s}
-groups:
-  web:
-    prefer: [alpha, beta]
-    resources:
-      - drbd: r0
-      - filesystem: {device: /dev/drbd0, at: /srv/web, type: ext4}
-      - process: {name: writer, command: /bin/sh /srv/web/writer}
-      - process: {name: server, command: /bin/busybox httpd -f -p 80 -h /srv/web, ready_tcp: \"127.0.0.1:80\"}
-      - vip: 10.9.0.100/24
 ";
 
 /// HB27, HB21, I8: it serves through its peer, says so, goes where the good copy is when it is told to, and does
@@ -33,7 +24,7 @@ groups:
 #[ignore = "long: one to four minutes; tests/run machines-long"]
 fn hb27_i8_a_disk_that_is_pulled_out_is_served_through_the_peer_until_the_operator_moves() {
     let fill = |_: &Laboratory, tree: &Path| std::fs::write(tree.join("writer"), WRITER).unwrap();
-    let (client, configuration) = (&Specification::bare("client"), CLUSTER);
+    let (client, configuration) = (&Specification::bare("client"), &format!("{CLUSTER}{WRITTEN}"));
     let parts = Parts { nodes: 2, memory: 224, volumes: 1, disk: 12, client, configuration };
     let mut light = Light::new(&parts, fill);
     light.wait_served_by("alpha");

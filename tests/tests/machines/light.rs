@@ -37,6 +37,18 @@ pub(crate) struct Parts<'a> {
     pub(crate) configuration: &'a str,
 }
 
+/// A writer on the first volume, a web server that shows what it wrote, and the address of that.
+pub(crate) const WRITTEN: &str = "groups:
+  web:
+    prefer: [alpha, beta]
+    resources:
+      - drbd: r0
+      - filesystem: {device: /dev/drbd0, at: /srv/web, type: ext4}
+      - process: {name: writer, command: /bin/sh /srv/web/writer}
+      - process: {name: server, command: /bin/busybox httpd -f -p 80 -h /srv/web, ready_tcp: \"127.0.0.1:80\"}
+      - vip: 10.9.0.100/24
+";
+
 const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
 
 const ALL_GOOD: &str = "[ \"$(drbdadm dstate all | sort -u)\" = UpToDate/UpToDate ]";

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crm_tests::machines::package::Package;
 use crm_tests::machines::{Laboratory, Machine, Specification};
 
-use crate::light::{LONG, Light, Parts};
+use crate::light::{LONG, Light, Parts, WRITTEN};
 use crate::watchdog::{TIMES, WRITER, freeze, hang, wait_all_armed};
 
 /// The witness is the fourth machine: the client is the third.
@@ -16,15 +16,6 @@ nodes:
   beta: {links: [10.9.0.2, 10.9.1.2], watchdog: /dev/watchdog}
 witness: 10.9.0.4
 fencing: none
-groups:
-  web:
-    prefer: [alpha, beta]
-    resources:
-      - drbd: r0
-      - filesystem: {device: /dev/drbd0, at: /srv/web, type: ext4}
-      - process: {name: writer, command: /bin/sh /srv/web/writer}
-      - process: {name: server, command: /bin/busybox httpd -f -p 80 -h /srv/web, ready_tcp: \"127.0.0.1:80\"}
-      - vip: 10.9.0.100/24
 ";
 
 /// H4, H16, H17, I1, R13: a pair without a device is as safe as three with watchdogs.
@@ -32,7 +23,8 @@ groups:
 #[ignore = "long: two to six minutes; tests/run machines-long"]
 fn h4_i1_of_a_pair_with_softdog_the_witness_decides_and_boots_as_its_unit() {
     let fill = |_: &Laboratory, tree: &Path| std::fs::write(tree.join("writer"), WRITER).unwrap();
-    let (client, configuration) = (&Specification::bare("client"), &format!("{CLUSTER}{TIMES}"));
+    let (client, configuration) =
+        (&Specification::bare("client"), &format!("{CLUSTER}{TIMES}{WRITTEN}"));
     let parts = Parts { nodes: 2, memory: 224, volumes: 1, disk: 12, client, configuration };
     let mut light = Light::new(&parts, fill);
     let package = Package::built(&light.lab).unwrap();

@@ -4,12 +4,14 @@ use super::Rulebook;
 use crate::budget::candidates;
 use crm_core::id::NodeId;
 use crm_core::model::{AgentClass, Resource};
+use std::net::IpAddr;
 
 /// A port that a resource opens, as far as the configuration tells.
 struct Opened<'a> {
-    port: String,
-    /// `None`: on every address of the node.
-    address: Option<String>,
+    /// As a number, however it is written; what is none is told elsewhere.
+    port: u16,
+    /// Empty: on every address of the node.
+    addresses: Vec<String>,
     user: String,
     nodes: Vec<&'a NodeId>,
     path: String,
@@ -25,10 +27,9 @@ impl Rulebook<'_> {
             for (index, resource) in group.resources.iter().enumerate() {
                 let path = format!("groups/{}/resources/{index}", group.id);
                 let Some((port, written)) = port_of(resource) else { continue };
-                let address = resource.params.get("bind_address").filter(|text| !is_any(text));
                 let opened = Opened {
                     port,
-                    address: address.cloned(),
+                    addresses: addresses(resource),
                     user: format!("group `{}`", group.id),
                     nodes: candidates(cluster, group),
                     path: if written { format!("{path}/port") } else { path },
@@ -61,10 +62,8 @@ impl Rulebook<'_> {
 
 impl Opened<'_> {
     fn meets(&self, other: &Opened<'_>) -> bool {
-        let same_address = match (&self.address, &other.address) {
-            (Some(one), Some(two)) => one == two,
-            _ => true,
-        };
+        let every = self.addresses.is_empty() || other.addresses.is_empty();
+        let same_address = every || self.addresses.iter().any(|one| other.addresses.contains(one));
         self.port == other.port
             && same_address
             && (self.user == other.user || self.nodes.iter().any(|node| other.nodes.contains(node)))
@@ -72,19 +71,36 @@ impl Opened<'_> {
 }
 
 /// The port and whether it is written. With an option file of its own, that decides.
-fn port_of(resource: &Resource) -> Option<(String, bool)> {
+fn port_of(resource: &Resource) -> Option<(u16, bool)> {
     if resource.agent.class != AgentClass::Own || resource.agent.name != "mysql" {
         return None;
     }
+    let options = resource.params.get("options").map(String::as_str).unwrap_or_default();
+    if options
+        .split_whitespace()
+        .any(|word| matches!(word, "--skip-networking" | "--skip_networking"))
+    {
+        return None;
+    }
     match resource.params.get("port") {
-        Some(port) => Some((port.clone(), true)),
+        Some(port) => port.parse().ok().map(|port| (port, true)),
         None if resource.params.contains_key("config") => None,
-        None => Some((MYSQL_PORT.to_owned(), false)),
+        None => Some((MYSQL_PORT, false)),
     }
 }
 
-fn is_any(address: &str) -> bool {
-    matches!(address, "*" | "0.0.0.0" | "::")
+/// Where it is opened, each address in one spelling; newer servers take several with commas.
+fn addresses(resource: &Resource) -> Vec<String> {
+    let text = resource.params.get("bind_address").map(String::as_str).unwrap_or_default();
+    let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    if words.iter().any(|word| matches!(*word, "*" | "0.0.0.0" | "::")) {
+        return Vec::new();
+    }
+    let plain = |word: &&str| match word.parse::<IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => (*word).to_owned(),
+    };
+    words.iter().map(plain).collect()
 }
 
-const MYSQL_PORT: &str = "3306";
+const MYSQL_PORT: u16 = 3306;

@@ -132,8 +132,10 @@ impl Launch {
             priority: self.priority,
         };
         let child = spawn.start()?;
+        // Nobody would know of a child that is left behind here; who is not awaited is reaped as an orphan.
+        let end = child.end().and_then(|end| crate::sys::register(end, Interest::READABLE));
+        let end = end.inspect_err(|_| child.kill())?;
         awaited.borrow_mut().insert(child.pid);
-        let end = crate::sys::register(child.end()?, Interest::READABLE)?;
         let tree = Tree { leader: child.pid, token: self.token, cgroup: self.cgroup };
         let heard = Heard::default();
         let awaited = awaited.clone();

@@ -188,6 +188,7 @@ mod tests {
     use crate::happening::Happening;
     use crm_core::id::{GroupId, ResourceId};
     use tokio::net::UnixListener;
+    use tokio::sync::mpsc::UnboundedReceiver;
 
     /// A stand-in for systemd: it lets anybody in, answers a call, and says that units changed.
     async fn stand_in(listener: &UnixListener, units: &[&str]) {
@@ -212,22 +213,36 @@ mod tests {
         }
     }
 
+    /// What watches the unit `nginx`, and where systemd would listen.
+    struct Watching {
+        units: Units,
+        inbox: UnboundedReceiver<Happening>,
+        listener: UnixListener,
+        owner: Owner,
+        _dir: crate::testing::Dir,
+    }
+
+    fn watching(patience: Duration) -> Watching {
+        let dir = crate::testing::Dir::new();
+        let socket = dir.path().join("private");
+        let listener = UnixListener::bind(&socket).expect("bind");
+        let (tell, inbox) = Tell::channel();
+        let mut units = Units::new(tell);
+        (units.sockets, units.patience) = (vec![(socket, false)], patience);
+        let owner = (GroupId::new("g"), ResourceId::new("r"));
+        units.add(&owner, "nginx");
+        Watching { units, inbox, listener, owner, _dir: dir }
+    }
+
     /// It waits for the next connection, which comes when this one was given up.
     #[tokio::test(flavor = "current_thread")]
     async fn who_says_nothing_or_greets_without_an_end_is_left() {
         let local = tokio::task::LocalSet::new();
         local
-            .run_until(async {
-                let dir = crate::testing::Dir::new();
-                let socket = dir.path().join("private");
-                let listener = UnixListener::bind(&socket).expect("bind");
-                let (tell, mut inbox) = Tell::channel();
-                let mut units = Units::new(tell);
-                (units.sockets, units.patience) =
-                    (vec![(socket, false)], Duration::from_millis(300));
-                units.add(&(GroupId::new("g"), ResourceId::new("r")), "nginx");
-                let (silent, _) = listener.accept().await.expect("a client");
-                let (mut endless, _) = listener.accept().await.expect("a second try");
+            .run_until(tokio::time::timeout(Duration::from_secs(30), async {
+                let mut stage = watching(Duration::from_millis(300));
+                let (silent, _) = stage.listener.accept().await.expect("a client");
+                let (mut endless, _) = stage.listener.accept().await.expect("a second try");
                 let flood = async {
                     let mut sent = 0;
                     while let Ok(count) = endless.write(&[b'x'; 1024]).await {
@@ -236,12 +251,15 @@ mod tests {
                     }
                 };
                 flood.await;
-                stand_in(&listener, &["nginx"]).await;
-                let Some(Happening::Changed { what, .. }) = inbox.recv().await else { panic!() };
+                stand_in(&stage.listener, &["nginx"]).await;
+                let Some(Happening::Changed { what, .. }) = stage.inbox.recv().await else {
+                    panic!()
+                };
                 assert_eq!(what, "systemd says that nginx.service changed");
                 drop(silent);
-            })
-            .await;
+            }))
+            .await
+            .expect("nobody waits for it");
     }
 
     #[tokio::test(flavor = "current_thread")]
@@ -249,28 +267,22 @@ mod tests {
         let local = tokio::task::LocalSet::new();
         local
             .run_until(async {
-                let dir = crate::testing::Dir::new();
-                let socket = dir.path().join("private");
-                let listener = UnixListener::bind(&socket).expect("bind");
-                let (tell, mut inbox) = Tell::channel();
-                let mut units = Units::new(tell);
-                units.sockets = vec![(socket, false)];
-                let owner = (GroupId::new("g"), ResourceId::new("r"));
-                units.add(&owner, "nginx");
+                let mut stage = watching(OPEN_WITHIN);
                 let mut seen = async || {
-                    let seen = tokio::time::timeout(Duration::from_secs(5), inbox.recv()).await;
+                    let seen =
+                        tokio::time::timeout(Duration::from_secs(5), stage.inbox.recv()).await;
                     match seen {
                         Ok(Some(Happening::Changed { what, .. })) => what,
                         other => panic!("no event: {other:?}"),
                     }
                 };
-                stand_in(&listener, &["other", "nginx"]).await;
+                stand_in(&stage.listener, &["other", "nginx"]).await;
                 assert_eq!(seen().await, "systemd says that nginx.service changed");
                 // It went away with the end of the function above.
-                stand_in(&listener, &[]).await;
+                stand_in(&stage.listener, &[]).await;
                 assert!(seen().await.contains("answers again"));
-                units.remove(&owner, "nginx");
-                assert!(units.listening.is_none());
+                stage.units.remove(&stage.owner, "nginx");
+                assert!(stage.units.listening.is_none());
             })
             .await;
     }
