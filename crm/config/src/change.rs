@@ -209,6 +209,7 @@ impl Preview {
             ("avoids", words(&old.avoids), words(&new.avoids)),
             ("starts_after", words(&old.starts_after), words(&new.starts_after)),
             ("failback", word(&old.failback), word(&new.failback)),
+            ("on_disk_error", word(&old.on_disk_error), word(&new.on_disk_error)),
             ("only_preferred", old.only_preferred.to_string(), new.only_preferred.to_string()),
             ("priority", old.priority.to_string(), new.priority.to_string()),
             ("restarts", old.restart.count.to_string(), new.restart.count.to_string()),

@@ -1,7 +1,7 @@
 //! The configuration of the design reads into the model, every default filled in.
 
 use crm_config::{parse, parse_for_core};
-use crm_core::model::{AgentClass, Failback, Fencing, OnFail, Timing};
+use crm_core::model::{AgentClass, Failback, Fencing, OnDiskError, OnFail, Timing};
 use crm_core::time::Span;
 
 const SHOP: &str = r#"
@@ -22,6 +22,7 @@ groups:
   db1:
     prefer: [alpha, beta]
     failback: auto
+    on_disk_error: stay
     restarts: 1
     restart_window: 5m
     resources:
@@ -57,6 +58,7 @@ fn the_example_of_the_design_reads_into_the_model() {
 
     let group = &cluster.groups[0];
     assert_eq!(group.failback, Failback::Auto);
+    assert_eq!(group.on_disk_error, OnDiskError::Stay);
     assert_eq!((group.restart.count, group.restart.window), (1, Span::secs(300)));
     let ids: Vec<&str> = group.resources.iter().map(|r| r.id.as_str()).collect();
     assert_eq!(ids, ["drbd", "filesystem", "mysql", "vip", "vip-2", "nginx", "docker", "oracle1"]);

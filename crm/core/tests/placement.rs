@@ -95,6 +95,7 @@ impl World {
             prefer: vec![],
             only_preferred: false,
             failback: Failback::Manual,
+            on_disk_error: OnDiskError::Move,
             resources: vec![],
             runs_with: vec![],
             avoids: vec![],
@@ -111,6 +112,7 @@ impl World {
             match key {
                 "prefer" => group.prefer = value.split(',').map(NodeId::new).collect(),
                 "only" => group.only_preferred = true,
+                "stay" => group.on_disk_error = OnDiskError::Stay,
                 "auto" => group.failback = Failback::Auto,
                 "with" => group.runs_with = groups(),
                 "avoids" => group.avoids = groups(),

@@ -12,19 +12,19 @@ const CLUSTER: &str = "cluster: shop
 nodes:
   alpha: {links: [10.9.0.1, 10.9.1.1]}
   beta: {links: [10.9.0.2, 10.9.1.2]}
-heartbeat: {keepalive: 200ms, warntime: 1s, deadtime: 3s, initdead: 20s, rejoin_after: 1s}
+heartbeat: {keepalive: 200ms, warntime: 1s, deadtime: 10s, initdead: 20s, rejoin_after: 1s}
 fencing:
   alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 10s}
   beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 10s}
 ";
 
-/// HB27, HB21, I8: it serves through its peer, says so, goes where the good copy is when it is told to, and does
-/// not come back before it has one.
+/// HB27, HB21, I8: it serves through its peer, says so, goes where the good copy is by policy, and does not come back
+/// before it has one.
 #[test]
 #[ignore = "long: one to four minutes; tests/run machines-long"]
-fn hb27_i8_a_disk_that_is_pulled_out_is_served_through_the_peer_until_the_operator_moves() {
+fn hb27_i8_a_disk_that_is_pulled_out_is_served_through_the_peer_until_policy_moves_it() {
     let fill = |_: &Laboratory, tree: &Path| std::fs::write(tree.join("writer"), WRITER).unwrap();
-    let (client, configuration) = (&Specification::bare("client"), &format!("{CLUSTER}{WRITTEN}"));
+    let (client, configuration) = (&Specification::bare("client"), &cluster("stay"));
     let parts = Parts { nodes: 2, memory: 224, volumes: 1, disk: 12, client, configuration };
     let mut light = Light::new(&parts, fill);
     light.wait_served_by("alpha");
@@ -48,11 +48,22 @@ fn hb27_i8_a_disk_that_is_pulled_out_is_served_through_the_peer_until_the_operat
     light.wait_served_by("alpha");
     light.assert_kept(acknowledged);
 
-    // Nothing moves by itself what serves; the operator's word does, and only to a good copy.
+    // It stays where it was told to stay; by the other policy it goes where the good copy is.
+    let why = light.node("alpha").ok("crm why web").unwrap();
+    assert!(why.contains("has no good copy any more: its disk is Diskless"), "{why}");
     let moved = Instant::now();
-    light.node("alpha").ok("crm migrate --yes web beta").unwrap();
+    let text = cluster("move");
+    let alpha = light.node("alpha");
+    alpha.ok(&format!("cat >/root/cluster.yaml <<'TEXT'\n{text}\nTEXT")).unwrap();
+    println!("{}", alpha.ok("crm apply --yes /root/cluster.yaml").unwrap());
     light.wait_served_by("beta");
-    println!("moved to the good copy: {:.1} s", moved.elapsed().as_secs_f32());
+    println!("moved to the good copy by policy: {:.1} s", moved.elapsed().as_secs_f32());
+    // The coordinator remembers why, whichever node that is.
+    let told = light.node("alpha").run("crm events").unwrap().text
+        + &light.node("beta").run("crm events").unwrap().text;
+    let told = told.lines().find(|line| line.contains("it leaves alpha, which has no good copy"));
+    println!("{}", told.unwrap_or_else(|| panic!("nobody says why it moved")));
+    light.assert_kept(acknowledged);
     let refused = light.node("beta").run("crm migrate --yes web alpha").unwrap();
     println!("back at once: {}", refused.text.trim());
     assert_ne!(refused.code, 0, "{}", refused.text);
@@ -77,6 +88,12 @@ fn hb27_i8_a_disk_that_is_pulled_out_is_served_through_the_peer_until_the_operat
     light.node("beta").ok("crm migrate --yes web alpha").unwrap();
     light.wait_served_by("alpha");
     light.assert_kept(acknowledged);
+}
+
+/// The configuration with this policy.
+fn cluster(on_disk_error: &str) -> String {
+    let policy = format!("on_disk_error: {on_disk_error}\n    resources:");
+    format!("{CLUSTER}{}", WRITTEN.replacen("resources:", &policy, 1))
 }
 
 /// Waits until ten more lines than `before` are acknowledged.

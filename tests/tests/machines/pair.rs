@@ -60,6 +60,7 @@ const REPLICAS: &str = "--node alpha=10.9.0.1:/dev/vdb --node beta=10.9.0.2:/dev
 const GROUP: &str = "groups:
   web:
     prefer: [alpha, beta]
+    on_disk_error: stay
     resources:
 ";
 

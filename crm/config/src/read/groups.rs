@@ -5,7 +5,7 @@ use super::resource::Names;
 use super::section::Section;
 use crate::tree::{Entry, Value, shorten};
 use crm_core::id::{GroupId, NodeId, ServiceId, is_valid_name};
-use crm_core::model::{Failback, Follow, Group, RestartPolicy};
+use crm_core::model::{Failback, Follow, Group, OnDiskError, RestartPolicy};
 use crm_core::time::Span;
 
 /// Restarts in place before a group moves, if the configuration does not say.
@@ -18,6 +18,7 @@ pub(crate) const KEYS: &[&str] = &[
     "prefer",
     "only_preferred",
     "failback",
+    "on_disk_error",
     "resources",
     "runs_with",
     "avoids",
@@ -58,6 +59,12 @@ impl Reader<'_> {
             prefer: self.listed(&section, &path, "prefer", NodeId::new),
             only_preferred: self.flag(&section, "only_preferred"),
             failback,
+            on_disk_error: section
+                .entry("on_disk_error")
+                .and_then(|entry| {
+                    self.choice(entry, &[("move", OnDiskError::Move), ("stay", OnDiskError::Stay)])
+                })
+                .unwrap_or(OnDiskError::Move),
             resources: self.resources(&section, &path),
             runs_with: self.listed(&section, &path, "runs_with", GroupId::new),
             avoids: self.listed(&section, &path, "avoids", GroupId::new),

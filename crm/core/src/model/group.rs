@@ -16,6 +16,7 @@ pub struct Group {
     /// Never run it on a node that `prefer` does not name.
     pub only_preferred: bool,
     pub failback: Failback,
+    pub on_disk_error: OnDiskError,
     /// Started in this order, stopped in reverse (I2).
     pub resources: Vec<Resource>,
     /// Must be on the same node as these groups, and down while one of them is stopped.
@@ -40,6 +41,15 @@ pub struct Group {
 pub enum Failback {
     Manual,
     Auto,
+}
+
+/// What a group does that runs where the data are no longer good, while another node has them (HB27).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnDiskError {
+    /// It goes to a node that says that it is eligible.
+    Move,
+    /// What runs is served, through the peer if need be, until somebody moves it.
+    Stay,
 }
 
 /// How often a resource is restarted where it is before the group moves.

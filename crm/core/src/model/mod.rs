@@ -8,7 +8,7 @@ mod resource;
 mod service;
 mod timing;
 
-pub use group::{Failback, Follow, Group, RestartPolicy};
+pub use group::{Failback, Follow, Group, OnDiskError, RestartPolicy};
 pub use resource::{AgentClass, AgentRef, OnFail, Resource, Timeouts};
 pub use service::{Service, ServiceKind};
 pub use timing::{LeaseTimes, Timing};

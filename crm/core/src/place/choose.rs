@@ -9,7 +9,8 @@ use super::preference::{best, better_than};
 use super::unit::{Apart, Unit, units};
 use super::wait::{WaitsFor, awaited, waits_for};
 use crate::id::NodeId;
-use crate::model::Failback;
+use crate::model::{Failback, OnDiskError};
+use crate::packet::GroupPhase;
 
 /// Every decision, by position of the group.
 pub(super) struct Settlement<'a> {
@@ -57,6 +58,8 @@ pub(super) enum Why {
     /// It went to the best node to be had.
     Best,
     Failback,
+    /// Its copy of the data there is no longer good, and here is one that is (HB27).
+    BetterCopy(usize),
     /// It makes room for that group.
     GivesWay(usize),
 }
@@ -219,6 +222,22 @@ pub(super) fn goes_home(facts: &Facts<'_>, unit: &Unit) -> bool {
     unit.core.first().is_some_and(|leader| facts.groups[*leader].spec.failback == Failback::Auto)
 }
 
+/// HB27: the group of the unit whose data are no longer good on the node that runs it, and that is not to stay there
+/// for that; and what the node says of them. What was not looked at yet is no such word.
+pub(super) fn lost_its_copy<'a>(
+    facts: &Facts<'a>,
+    unit: &Unit,
+    node: usize,
+) -> Option<(usize, &'a str)> {
+    unit.core.iter().find_map(|at| {
+        let group = &facts.groups[*at];
+        let moves = group.spec.on_disk_error == OnDiskError::Move
+            && group.owned_by() == Some(node)
+            && group.phase != GroupPhase::Unknown;
+        facts.not_good_at(*at, node).filter(|_| moves).map(|why| (*at, why))
+    })
+}
+
 fn place_unit(
     facts: &Facts<'_>,
     units: &[Unit],
@@ -246,6 +265,13 @@ fn place_unit(
             && let Some(group) = board.gives_way(facts, units, pinned, number, present)
         {
             return (Some(other), Why::GivesWay(group));
+        }
+        if lost_its_copy(facts, unit, present).is_some() {
+            let elsewhere: Vec<bool> =
+                free.iter().enumerate().map(|(node, free)| *free && node != present).collect();
+            if let Some(other) = best(unit, &elsewhere, &hosts) {
+                return (Some(other), Why::BetterCopy(present));
+            }
         }
         return match better_than(unit, present, &free).filter(|_| goes_home(facts, unit)) {
             Some(better) => (Some(better), Why::Failback),

@@ -1,7 +1,7 @@
 //! The sentence for each choice: why there, or why nowhere.
 
 use super::Choice;
-use super::choose::{Decision, Settlement, Why, goes_home};
+use super::choose::{Decision, Settlement, Why, goes_home, lost_its_copy};
 use super::facts::{Facts, Hold, Stuck};
 use super::obstacle::{Obstacle, obstacle};
 use super::preference::better_than;
@@ -74,10 +74,28 @@ fn sentence(
         Why::Stays => stays(facts, unit, group, decision),
         Why::Best => best(facts, unit, group, decision),
         Why::Failback => format!("it prefers node {node} (failback: auto)"),
+        Why::BetterCopy(from) => better_copy(facts, unit, group, from, node),
         Why::GivesWay(other) => {
             let from = here.owner().map_or("its node", |from| facts.nodes[from].id.as_str());
             format!("it leaves {from} to {}, which it avoids", facts.group_id(other))
         }
+    }
+}
+
+/// HB27: what its node says of its data, and who has better ones.
+fn better_copy(facts: &Facts<'_>, unit: &Unit, group: usize, from: usize, to: &str) -> String {
+    let id = facts.nodes[from].id;
+    match lost_its_copy(facts, unit, from) {
+        Some((mate, why)) => {
+            let whose = match mate == group {
+                true => String::new(),
+                false => format!("for {} ", facts.group_id(mate)),
+            };
+            format!(
+                "it leaves {id}, which {whose}has no good copy any more: {why}; {to} has one (on_disk_error: move)"
+            )
+        }
+        None => format!("{to} has a better copy than {id}"),
     }
 }
 

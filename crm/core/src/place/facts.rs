@@ -123,6 +123,13 @@ impl<'a> Facts<'a> {
         facts.held && facts.phase == GroupPhase::Running
     }
 
+    /// Why a node says that it could not serve the data of a group, if it says so.
+    pub(super) fn not_good_at(&self, group: usize, node: usize) -> Option<&'a str> {
+        let group = &self.groups[group];
+        let word = group.eligible.filter(|_| group.observed)?.get(self.nodes[node].id)?;
+        (word.eligible == Some(false)).then_some(word.reason.as_str())
+    }
+
     fn group_facts(&self, spec: &'a Group) -> GroupFacts<'a> {
         let situation = self.situation;
         let phase = situation.phases.get(&spec.id).copied().unwrap_or(GroupPhase::Unknown);

@@ -66,6 +66,11 @@ fn merits(facts: &Facts<'_>, settlement: &Settlement<'_>, group: usize, node: us
     if let Some(choice) = unit.prefer.iter().position(|preferred| *preferred == node) {
         let _ = write!(text, ", choice {}", choice + 1);
     }
+    if facts.groups[group].owner() == Some(node)
+        && let Some(why) = facts.not_good_at(group, node)
+    {
+        let _ = write!(text, ", but has no good copy any more: {why}");
+    }
     if let Some(other) = settlement.board.avoided_on(number, node) {
         let _ = write!(text, ", but {}, which it avoids, is there", facts.group_id(other));
     }

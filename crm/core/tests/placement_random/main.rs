@@ -4,7 +4,7 @@
 mod world;
 
 use crm_core::id::{GroupId, NodeId};
-use crm_core::model::{Cluster, Failback, Group};
+use crm_core::model::{Cluster, Failback, Group, OnDiskError};
 use crm_core::packet::{Eligibility, GroupPhase};
 use crm_core::place::{NodeSituation, Placement};
 use crm_core::record::{GrantState, Intents};
@@ -70,6 +70,7 @@ fn a_group_that_runs_well_is_not_moved_without_a_cause() {
                 || tied().any(|g| stopped(&g.id) || world.forbidden(g, owner).is_some())
                 || tied().any(|g| world.intents.pins.contains_key(&g.id))
                 || tied().any(|g| g.failback == Failback::Auto)
+                || tied().any(|g| lost_its_copy(&world, g, owner))
                 || tied().any(|g| world.grants.get(&g.id).is_none_or(|g| g.owner != *owner))
                 || tied().any(|g| g.follow.is_some())
                 || meets_what_it_avoids(&world, &placement, &unit, owner);
@@ -94,6 +95,12 @@ fn unit(cluster: &Cluster, id: &GroupId) -> Vec<GroupId> {
             None => return unit,
         }
     }
+}
+
+/// HB27.
+fn lost_its_copy(world: &World, group: &Group, node: &NodeId) -> bool {
+    let word = world.eligible.get(&group.id).and_then(|words| words.get(node));
+    group.on_disk_error == OnDiskError::Move && word.is_some_and(|word| word.eligible == Some(false))
 }
 
 /// Now, or once everything is where it is to be.

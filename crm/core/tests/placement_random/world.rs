@@ -321,6 +321,7 @@ fn group(dice: &mut Dice, id: &GroupId, at: usize, groups: &[GroupId], names: &[
         only_preferred: !prefer.is_empty() && dice.one_in(6),
         prefer,
         failback: if dice.one_in(3) { Failback::Auto } else { Failback::Manual },
+        on_disk_error: if dice.one_in(2) { OnDiskError::Move } else { OnDiskError::Stay },
         resources: vec![resource],
         runs_with,
         avoids,

@@ -2,7 +2,7 @@
 
 use crm_core::id::{GroupId, Incarnation, LinkId, NodeId, StoreId, WriteId};
 use crm_core::model::{
-    AgentClass, AgentRef, Cluster, Failback, FenceDevice, Fencing, Group, NodeSpec, OnFail,
+    AgentClass, AgentRef, Cluster, Failback, FenceDevice, Fencing, Group, NodeSpec, OnDiskError, OnFail,
     Resource, RestartPolicy, Timeouts, Timing,
 };
 use crm_core::operation::{Action, DataWord, OpOutcome, OpResult, Operation};
@@ -88,6 +88,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
                 prefer: prefer.split(',').filter(|p| !p.is_empty()).map(NodeId::new).collect(),
                 only_preferred: false,
                 failback,
+                on_disk_error: OnDiskError::Move,
                 resources: things
                     .into_iter()
                     .map(|thing| Resource { on_fail, ..resource(thing, protection) })

@@ -3,7 +3,7 @@
 
 use crate::table::Table;
 use crm_core::id::{GroupId, NodeId, Stamp};
-use crm_core::model::{Cluster, Failback, Fencing, Group, NodeSpec, RestartPolicy, Timing};
+use crm_core::model::{Cluster, Failback, Fencing, Group, NodeSpec, OnDiskError, RestartPolicy, Timing};
 use crm_core::packet::GroupPhase;
 use crm_core::place::{NodeSituation, Situation, place};
 use crm_core::record::{Grant, Intents};
@@ -28,6 +28,7 @@ pub(crate) fn measure(_rounds: usize, table: &mut Table) {
             prefer: if at % 3 == 0 { vec![] } else { vec![node(at), node(at * 7 + 1)] },
             only_preferred: false,
             failback: if at % 5 == 0 { Failback::Auto } else { Failback::Manual },
+            on_disk_error: OnDiskError::Move,
             resources: vec![],
             runs_with: if at % 7 == 6 { vec![group(at - 1)] } else { vec![] },
             avoids: if at % 10 == 0 { vec![group(at + 1)] } else { vec![] },

@@ -8,7 +8,7 @@
 use crate::execute::{ExecuteInput, ExecuteOutput, Executor, Want};
 use crate::id::{GroupId, OpId};
 use crate::model::{
-    AgentClass, AgentRef, Cluster, Failback, Fencing, Group, OnFail, Resource, RestartPolicy,
+    AgentClass, AgentRef, Cluster, Failback, Fencing, Group, OnDiskError, OnFail, Resource, RestartPolicy,
     Timeouts, Timing,
 };
 use crate::operation::{OpOutcome, OpResult};
@@ -210,6 +210,7 @@ fn group(name: &str, resources: &str) -> Group {
         prefer: Vec::new(),
         only_preferred: false,
         failback: Failback::Manual,
+        on_disk_error: OnDiskError::Move,
         resources: resources.split_whitespace().map(resource).collect(),
         runs_with: Vec::new(),
         avoids: Vec::new(),

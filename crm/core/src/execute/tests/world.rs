@@ -27,6 +27,7 @@ fn cluster(groups: &[(&str, &[&str])]) -> Arc<Cluster> {
         prefer: vec![],
         only_preferred: false,
         failback: Failback::Manual,
+        on_disk_error: OnDiskError::Move,
         resources: resources.iter().map(resource).collect(),
         runs_with: vec![],
         avoids: vec![],
