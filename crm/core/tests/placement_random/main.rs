@@ -100,7 +100,8 @@ fn unit(cluster: &Cluster, id: &GroupId) -> Vec<GroupId> {
 /// HB27.
 fn lost_its_copy(world: &World, group: &Group, node: &NodeId) -> bool {
     let word = world.eligible.get(&group.id).and_then(|words| words.get(node));
-    group.on_disk_error == OnDiskError::Move && word.is_some_and(|word| word.eligible == Some(false))
+    group.on_disk_error == OnDiskError::Move
+        && word.is_some_and(|word| word.eligible == Some(false))
 }
 
 /// Now, or once everything is where it is to be.

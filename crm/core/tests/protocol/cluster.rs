@@ -2,8 +2,8 @@
 
 use crm_core::id::{GroupId, Incarnation, LinkId, NodeId, StoreId, WriteId};
 use crm_core::model::{
-    AgentClass, AgentRef, Cluster, Failback, FenceDevice, Fencing, Group, NodeSpec, OnDiskError, OnFail,
-    Resource, RestartPolicy, Timeouts, Timing,
+    AgentClass, AgentRef, Cluster, Failback, FenceDevice, Fencing, Group, NodeSpec, OnDiskError,
+    OnFail, Resource, RestartPolicy, Timeouts, Timing,
 };
 use crm_core::operation::{Action, DataWord, OpOutcome, OpResult, Operation};
 use crm_core::packet::{Message, Packet};

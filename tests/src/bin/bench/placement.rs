@@ -3,7 +3,9 @@
 
 use crate::table::Table;
 use crm_core::id::{GroupId, NodeId, Stamp};
-use crm_core::model::{Cluster, Failback, Fencing, Group, NodeSpec, OnDiskError, RestartPolicy, Timing};
+use crm_core::model::{
+    Cluster, Failback, Fencing, Group, NodeSpec, OnDiskError, RestartPolicy, Timing,
+};
 use crm_core::packet::GroupPhase;
 use crm_core::place::{NodeSituation, Situation, place};
 use crm_core::record::{Grant, Intents};

@@ -8,8 +8,8 @@
 use crate::execute::{ExecuteInput, ExecuteOutput, Executor, Want};
 use crate::id::{GroupId, OpId};
 use crate::model::{
-    AgentClass, AgentRef, Cluster, Failback, Fencing, Group, OnDiskError, OnFail, Resource, RestartPolicy,
-    Timeouts, Timing,
+    AgentClass, AgentRef, Cluster, Failback, Fencing, Group, OnDiskError, OnFail, Resource,
+    RestartPolicy, Timeouts, Timing,
 };
 use crate::operation::{OpOutcome, OpResult};
 use crate::rules::{Rules, Sound};
