@@ -134,6 +134,7 @@ mod tests {
             prefer: vec![],
             only_preferred: false,
             failback: Failback::Manual,
+            on_disk_error: OnDiskError::Move,
             resources: words.split_whitespace().map(resource).collect(),
             runs_with: vec![],
             avoids: vec![],
