@@ -95,9 +95,10 @@ impl Laboratory {
             .machines()
             .map(|name| {
                 let disk = directory.join(name);
-                for part in ["etc", "state", "run", "agents"] {
+                for part in ["etc", "state", "agents"] {
                     std::fs::create_dir_all(disk.join(part)).expect("the node's disk");
                 }
+                fresh_run(&disk).expect("the node's run directory");
                 let node = Node {
                     name: name.clone(),
                     disk,
@@ -282,9 +283,7 @@ impl Laboratory {
 
     /// Gives a node fresh namespaces on its old disk. `run` is empty, as after a boot.
     pub fn power_on(&self, name: &str) {
-        let run = self.node(name).disk.join("run");
-        let _ = std::fs::remove_dir_all(&run);
-        std::fs::create_dir_all(&run).expect("run directory");
+        fresh_run(&self.node(name).disk).expect("run directory");
         let keeper = Keeper::start(name).expect("the node's namespaces");
         for link in 0..self.options.links {
             let last = self.options.machines().position(|n| n == name).unwrap_or(200) + 1;
@@ -438,9 +437,34 @@ impl Drop for Laboratory {
         if std::thread::panicking() {
             eprintln!("logs of the nodes are kept in {}", self.directory.display());
         } else {
+            for node in self.nodes.values() {
+                let _ = std::fs::remove_dir_all(memory(&node.disk));
+            }
             let _ = std::fs::remove_dir_all(&self.directory);
         }
     }
+}
+
+/// Where a node's `run` is in truth: in memory, as `/run` is. The disk of a busy machine may keep who writes there waiting
+/// for half a minute.
+fn memory(disk: &Path) -> PathBuf {
+    let shared = Path::new("/dev/shm");
+    let root = if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() };
+    let parts = disk.iter().rev().take(2).map(|part| part.to_string_lossy());
+    root.join(parts.collect::<Vec<_>>().join("-of-"))
+}
+
+/// An empty `run`, as after a boot.
+fn fresh_run(disk: &Path) -> std::io::Result<()> {
+    let (run, memory) = (disk.join("run"), memory(disk));
+    if memory.exists() {
+        std::fs::remove_dir_all(&memory)?;
+    }
+    std::fs::create_dir_all(&memory)?;
+    if run.symlink_metadata().is_err() {
+        std::os::unix::fs::symlink(&memory, &run)?;
+    }
+    Ok(())
 }
 
 fn ip(keeper: &Keeper, words: &str) {

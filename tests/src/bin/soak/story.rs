@@ -22,7 +22,8 @@ const FILL: &str =
 const FILLING_MAX: Duration = Duration::from_secs(600);
 
 /// What the daemons say when they, or their peers, were not given a processor for long.
-const STARVED: [&str; 2] = ["kind=\"stalled\"", "kind=\"peer-late\""];
+const STALLED: &str = "kind=\"stalled\"";
+const LATE: &str = "kind=\"peer-late\"";
 
 /// A run.
 pub(crate) struct Story<'a> {
@@ -323,14 +324,24 @@ impl Story<'_> {
             self.measure(&mut sizes);
         }
         self.report(true)?;
+        let after = lines(&self.lab);
+        let new = before.iter().zip(&after);
+        let new: Vec<&str> =
+            new.map(|(before, after)| after.get(before.len()..).unwrap_or_default()).collect();
+        // A daemon says that it did not run for long: then this was no quiet time, whatever the others say.
+        if new.iter().any(|lines| lines.contains(STALLED)) {
+            self.summary.quiet_times_lost_to_a_stalled_machine += 1;
+            let told: usize = new.iter().map(|lines| lines.lines().count()).sum();
+            self.summary.quiet_log_lines_of_a_stalled_machine += u64::try_from(told).unwrap_or(0);
+            return Ok(());
+        }
         self.summary.quiet_seconds += since.elapsed().as_secs_f64();
-        for ((before, after), node) in before.iter().zip(lines(&self.lab)).zip(NODES) {
-            let new = after.get(before.len()..).unwrap_or_default();
+        for (lines, node) in new.iter().zip(NODES) {
             // These tell of a machine that did not run, on which others compile: that is a change.
-            let starved = |line: &&str| STARVED.iter().any(|kind| line.contains(kind));
-            let (starved, lines): (Vec<&str>, Vec<&str>) = new.lines().partition(starved);
+            let (late, lines): (Vec<&str>, Vec<&str>) =
+                lines.lines().partition(|line| line.contains(LATE));
             self.summary.quiet_log_lines_of_a_stalled_machine +=
-                u64::try_from(starved.len()).unwrap_or(0);
+                u64::try_from(late.len()).unwrap_or(0);
             if let Some(first) = lines.first() {
                 self.summary.quiet_log_lines += u64::try_from(lines.len()).unwrap_or(0);
                 self.fail(format!("{node} logged while nothing happened: {first}"));

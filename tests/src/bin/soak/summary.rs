@@ -24,6 +24,8 @@ pub(crate) struct Summary {
     pub(crate) quiet_log_lines: u64,
     /// Not in the above: a daemon or its peer was not given a processor for longer than `warntime`.
     pub(crate) quiet_log_lines_of_a_stalled_machine: u64,
+    /// Quiet times in which a daemon found that it had not run for long: they prove nothing.
+    pub(crate) quiet_times_lost_to_a_stalled_machine: u64,
     pub(crate) probe: ProbeFigures,
     pub(crate) lives: Vec<Figures>,
     pub(crate) failures: Vec<String>,
