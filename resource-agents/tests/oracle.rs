@@ -8,33 +8,8 @@ use std::time::Duration;
 
 use common::{Resource, isolated};
 
-/// It keeps an instance's state in a file and its monitor as a sleeping process of the right name.
-/// Like the real one, it returns 0 whatever became of the statement.
-const SQLPLUS: &str = r#"#!/bin/bash
-# A stand-in: it is not Oracle's sqlplus.
-state=$HERE/$ORACLE_SID
-[ "$1 $2 $3" = "-S -L / as sysdba" ] || { echo "SP2-0306: invalid option"; exit 0; }
-[ -z "$CRM_GROUP" ] || { echo "the agent's variables are here"; exit 0; }
-runs() { grep -q ^ora_pmon_ "/proc/$(cat "$state.pid")/cmdline" 2>/dev/null; }
-echo "$ORACLE_SID $COLOUR" >>"$HERE/calls"
-while read -r line; do
-    case $line in
-        startup)
-            if [ -e "$state.broken" ]; then echo "ORA-00205: error in identifying control file"
-            else
-                (exec -a "ora_pmon_$ORACLE_SID" sleep 6300) </dev/null >/dev/null 2>&1 &
-                echo $! >"$state.pid"
-                until runs; do :; done
-                cat "$state.opens" >"$state" 2>/dev/null || echo OPEN >"$state"
-            fi ;;
-        "shutdown immediate") [ -e "$state.busy" ] || kill "$(cat "$state.pid")" ;;
-        "shutdown abort") [ -e "$state.stuck" ] || kill "$(cat "$state.pid")" ;;
-        select*) if runs; then echo "state=$(cat "$state")"
-            else echo "ORA-01034: ORACLE not available"; fi ;;
-    esac
-done
-exit 0
-"#;
+/// Not Oracle's.
+const SQLPLUS: &str = include_str!("common/sqlplus");
 
 #[test]
 fn hb42_to_hb48_only_a_probe_counts_and_two_instances_stay_apart() {
@@ -98,6 +73,45 @@ fn hb42_to_hb48_only_a_probe_counts_and_two_instances_stay_apart() {
         one.run("status").code(7);
         two.run("status").ok();
         two.run("stop").ok();
+
+        // HB43: what does not lie on the volume is told while it runs, and does not have to be found out elsewhere.
+        let volume = directory.join("volume");
+        fs::create_dir_all(directory.join("home/dbs")).expect("dbs");
+        fs::create_dir(&volume).expect("volume");
+        common::tool(&format!("mount -t tmpfs none {}", volume.display()));
+        let placed = instance("TEST01").with("mount", &volume.display().to_string());
+        let files = |outside: &str| {
+            let text = format!("file={}/system01.dbf\n{outside}", volume.display());
+            fs::write(directory.join("TEST01.files"), text).expect("files");
+        };
+        for flag in ["TEST01.busy", "TEST01.stuck"] {
+            fs::remove_file(directory.join(flag)).expect("flag");
+        }
+        placed.run("start").ok();
+        files("");
+        let tells = |answer: &common::Answer, what: &str| {
+            answer
+                .lines
+                .iter()
+                .any(|line| line.starts_with("attribute degraded ") && line.ends_with(what))
+        };
+        let answer = placed.run("status").ok();
+        assert!(!tells(&answer, ""), "{answer:#?}");
+        files("file=/opt/oracle/control02.ctl\n");
+        let answer = placed.run("status").ok();
+        assert!(tells(&answer, " are /opt/oracle/control02.ctl"), "{answer:#?}");
+        files("");
+        let passwords = directory.join("home/dbs/orapwTEST01");
+        fs::write(&passwords, "").expect("passwords");
+        let answer = placed.run("status").ok();
+        assert!(tells(&answer, "/home/dbs/orapwTEST01"), "{answer:#?}");
+        fs::remove_file(&passwords).expect("passwords");
+        fs::write(volume.join("orapwTEST01"), "").expect("passwords");
+        std::os::unix::fs::symlink(volume.join("orapwTEST01"), &passwords).expect("link");
+        let answer = placed.run("status").ok();
+        assert!(!tells(&answer, ""), "a link into the volume is as good: {answer:#?}");
+        placed.run("stop").ok();
+        common::tool(&format!("umount {}", volume.display()));
 
         // HB45: without its environment nothing is started, and that is a failure; what runs can still be ended.
         two.run("start").ok();

@@ -9,6 +9,7 @@ mod namespaces {
     mod frozen;
     mod intruder;
     mod misbehaviour;
+    mod oracle;
     mod quorum;
     mod race;
     mod repair;

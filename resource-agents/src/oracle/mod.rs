@@ -5,6 +5,7 @@
 
 mod processes;
 mod sqlplus;
+mod volume;
 
 use std::path::{Path, PathBuf};
 
@@ -109,6 +110,11 @@ impl Instance {
         match self.probe(call.context.deadline) {
             Ok(state) if state == OPEN => {
                 call.channel.attribute("state", "open");
+                if let Some(mount) = call.parameters.text("mount")
+                    && let Some(found) = self.elsewhere(Path::new(mount), call.context.deadline)
+                {
+                    call.channel.attribute("degraded", found);
+                }
                 Ok(())
             }
             Ok(state) => {

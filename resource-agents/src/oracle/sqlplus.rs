@@ -37,6 +37,21 @@ impl Instance {
             })
     }
 
+    /// The control, data, temporary and redo files and the spfile, as lines that begin with `file=`; what it cannot tell is
+    /// not among them.
+    pub(super) fn ask_files(&self, deadline: Deadline) -> Result<String, Failure> {
+        let names = ["v$controlfile", "v$datafile", "v$tempfile"];
+        let mut question = "set heading off feedback off pagesize 0 linesize 1000\n".to_owned();
+        for view in names {
+            question.push_str(&format!("select 'file='||name from {view};\n"));
+        }
+        question.push_str("select 'file='||member from v$logfile;\n");
+        question.push_str(
+            "select 'file='||value from v$parameter where name='spfile' and value is not null;",
+        );
+        self.run(&question, deadline)
+    }
+
     /// Has a statement carried out; what it said proves nothing.
     pub(super) fn ask(&self, statement: &str, deadline: Deadline) -> Result<String, Failure> {
         self.run(statement, deadline).map(|said| child::one_line(&said))
