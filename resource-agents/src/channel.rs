@@ -18,6 +18,12 @@ impl Channel {
         Channel { out: RefCell::new(out) }
     }
 
+    /// The same descriptor for a part of the action.
+    pub(crate) fn duplicate(&self) -> Channel {
+        let out = self.out.borrow().as_ref().and_then(|out| out.try_clone().ok());
+        Channel::new(out)
+    }
+
     /// Why it failed, or why it is as it is; shown to the operator.
     pub(crate) fn reason(&self, text: impl Display) {
         self.send(&Line::Reason(text.to_string()));

@@ -143,6 +143,19 @@ pub(crate) struct Call {
     pub(crate) channel: Channel,
 }
 
+impl Call {
+    /// The same call for one program of several that make up the resource: it has files of its own.
+    pub(crate) fn part(&self, name: &str) -> Call {
+        let instance = format!("{}.{name}", self.context.instance);
+        Call {
+            action: self.action,
+            parameters: self.parameters.clone(),
+            context: Context { instance, ..self.context.clone() },
+            channel: self.channel.duplicate(),
+        }
+    }
+}
+
 /// The surroundings of a call, from `CRM_GROUP` and its siblings.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {

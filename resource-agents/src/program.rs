@@ -7,12 +7,24 @@ use std::path::Path;
 use crate::channel::Channel;
 use crate::contract::{Action, Call, Context, Exit, Failure, Outcome, Parameters};
 use crate::metadata::MetaData;
-use crate::{apache, drbd, filesystem, mysql, oracle, process, syscall, systemd, tomcat, vip};
+use crate::{
+    apache, drbd, filesystem, mysql, nfs, oracle, process, samba, syscall, systemd, tomcat, vip,
+};
 
 /// The names of the built-in agents. The one for the class `systemd:` is not among them: it is no
 /// name for `cluster.yaml`.
-pub const BUILTIN: &[&str] =
-    &["apache", "drbd", "filesystem", "mysql", "oracle", "process", "tomcat", "vip"];
+pub const BUILTIN: &[&str] = &[
+    "apache",
+    "drbd",
+    "filesystem",
+    "mysql",
+    "nfs",
+    "oracle",
+    "process",
+    "samba",
+    "tomcat",
+    "vip",
+];
 
 /// Is there a built-in agent of this name?
 pub fn is_builtin(name: &str) -> bool {
@@ -26,8 +38,10 @@ pub fn meta_data(name: &str) -> Option<MetaData> {
         "drbd" => Some(drbd::meta_data()),
         "filesystem" => Some(filesystem::meta_data()),
         "mysql" => Some(mysql::meta_data()),
+        "nfs" => Some(nfs::meta_data()),
         "oracle" => Some(oracle::meta_data()),
         "process" => Some(process::meta_data()),
+        "samba" => Some(samba::meta_data()),
         systemd::NAME => Some(systemd::meta_data()),
         "tomcat" => Some(tomcat::meta_data()),
         "vip" => Some(vip::meta_data()),
@@ -41,8 +55,10 @@ fn run(name: &str, call: &Call) -> Outcome {
         "drbd" => drbd::run(call),
         "filesystem" => filesystem::run(call),
         "mysql" => mysql::run(call),
+        "nfs" => nfs::run(call),
         "oracle" => oracle::run(call),
         "process" => process::run(call),
+        "samba" => samba::run(call),
         systemd::NAME => systemd::run(call),
         "tomcat" => tomcat::run(call),
         "vip" => vip::run(call),

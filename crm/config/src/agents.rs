@@ -70,6 +70,12 @@ pub const OWN_AGENTS: &[OwnAgent] = &[
         ..PLAIN
     },
     OwnAgent {
+        name: "nfs",
+        primary: Some("directories"),
+        required: &["directories", "clients", "mount"],
+        ..PLAIN
+    },
+    OwnAgent {
         name: "oracle",
         primary: Some("sid"),
         required: &["sid"],
@@ -90,6 +96,13 @@ pub const OWN_AGENTS: &[OwnAgent] = &[
         primary: Some("command"),
         required: &["command"],
         stateless_is_admins_choice: true,
+        ..PLAIN
+    },
+    OwnAgent {
+        name: "samba",
+        primary: Some("config"),
+        required: &["config", "address"],
+        exclusive: &["config", "state"],
         ..PLAIN
     },
     OwnAgent {

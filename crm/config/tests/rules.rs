@@ -97,6 +97,7 @@ fn hb17_one_instance_in_two_groups_is_refused() {
         ("apache: /data/httpd.conf", true),
         ("tomcat: /data/tomcat", true),
         ("oracle: TEST01", true),
+        ("nfs: {directories: /d/a, clients: '*', mount: /d}", true),
     ] {
         let text = format!(
             "{NODES}fencing: none\ngroups: {{g: {{resources: [{resource}]}}, h: {{resources: [{resource}]}}}}\n"
@@ -143,6 +144,22 @@ fn hb17_two_servers_on_one_port_are_found_where_their_groups_may_meet() {
     ] {
         assert_eq!(of(g, h, more), [""; 0], "{g} {h} {more}");
     }
+    let servers = |g: &str, h: &str| {
+        let text = format!(
+            "{NODES}fencing: none\ngroups: {{g: {{resources: [{g}]}}, h: {{resources: [{h}]}}}}\n"
+        );
+        errors(&text)
+    };
+    let samba = |group: &str, address: &str| {
+        format!("samba: {{config: /{group}/smb.conf, address: {address}}}")
+    };
+    assert_eq!(servers(&samba("a", "10.0.0.5/24"), &samba("b", "10.0.0.6/24")), [""; 0]);
+    let same = servers(&samba("a", "10.0.0.5/24"), &samba("b", "10.0.0.5"));
+    assert_eq!(same, [format!("{both}445")]);
+    // The kernel has one NFS server.
+    let nfs =
+        |group: &str| format!("nfs: {{directories: /{group}/x, clients: '*', mount: /{group}}}");
+    assert_eq!(servers(&nfs("a"), &nfs("b")), [format!("{both}2049")]);
     let socket = ", socket: /run/s, port: 1";
     assert_eq!(of(socket, ", socket: /run/s", "").len(), 1);
 }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use crate::child;
 use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
 use crate::metadata::{Kind, MetaData, Parameter};
-pub(crate) use holds::mounted_on;
+pub(crate) use holds::{mount_kernels_own, mounted_kind, mounted_on};
 use mountinfo::{Mount, Table};
 use options::Options;
 use source::Source;

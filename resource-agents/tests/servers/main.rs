@@ -8,4 +8,5 @@ mod common;
 
 mod apache;
 mod mysql;
+mod samba;
 mod systemd;

@@ -49,10 +49,13 @@ impl Rulebook<'_> {
                             self.places.find(&first.path),
                             format!("first opened here{}", says(first)),
                         )
-                        .help(
-                            "on one node the second start would fail: give each its own `port`, or its \
-                             own `bind_address`",
-                        );
+                        .help(if opened.port == NFS_PORT {
+                            "a node has one NFS server, which is the kernel's: put what it exports into one \
+                             group, or keep the groups on different nodes"
+                        } else {
+                            "on one node the second start would fail: give each its own `port`, or its own \
+                             address"
+                        });
                 }
                 all.push(opened);
             }
@@ -72,35 +75,50 @@ impl Opened<'_> {
 
 /// The port and whether it is written. With an option file of its own, that decides.
 fn port_of(resource: &Resource) -> Option<(u16, bool)> {
-    if resource.agent.class != AgentClass::Own || resource.agent.name != "mysql" {
+    if resource.agent.class != AgentClass::Own {
         return None;
     }
-    let options = resource.params.get("options").map(String::as_str).unwrap_or_default();
-    if options
-        .split_whitespace()
-        .any(|word| matches!(word, "--skip-networking" | "--skip_networking"))
-    {
-        return None;
-    }
-    match resource.params.get("port") {
+    let says = |name: &str| resource.params.get(name).map(String::as_str);
+    let default = match resource.agent.name.as_str() {
+        "mysql" => {
+            let options = says("options").unwrap_or_default();
+            let none = ["--skip-networking", "--skip_networking"];
+            if options.split_whitespace().any(|word| none.contains(&word)) {
+                return None;
+            }
+            (says("port").is_some() || says("config").is_none()).then_some(MYSQL_PORT)?
+        }
+        "nfs" => NFS_PORT,
+        "samba" => SAMBA_PORT,
+        _ => return None,
+    };
+    match says("port") {
         Some(port) => port.parse().ok().map(|port| (port, true)),
-        None if resource.params.contains_key("config") => None,
-        None => Some((MYSQL_PORT, false)),
+        None => Some((default, false)),
     }
 }
 
-/// Where it is opened, each address in one spelling; newer servers take several with commas.
+/// Where it is opened, each address in one spelling; newer servers take several with commas. The kernel's NFS server
+/// is everywhere.
 fn addresses(resource: &Resource) -> Vec<String> {
-    let text = resource.params.get("bind_address").map(String::as_str).unwrap_or_default();
+    let parameter = if resource.agent.name == "samba" { "address" } else { "bind_address" };
+    let text = resource.params.get(parameter).map(String::as_str).unwrap_or_default();
     let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
     if words.iter().any(|word| matches!(*word, "*" | "0.0.0.0" | "::")) {
         return Vec::new();
     }
-    let plain = |word: &&str| match word.parse::<IpAddr>() {
-        Ok(address) => address.to_string(),
-        Err(_) => (*word).to_owned(),
+    let plain = |word: &&str| {
+        // The prefix is the network's.
+        let word = word.split('/').next().unwrap_or(word);
+        match word.parse::<IpAddr>() {
+            Ok(address) => address.to_string(),
+            Err(_) => word.to_owned(),
+        }
     };
     words.iter().map(plain).collect()
 }
 
 const MYSQL_PORT: u16 = 3306;
+/// A node has one NFS server, the kernel's.
+const NFS_PORT: u16 = 2049;
+const SAMBA_PORT: u16 = 445;
