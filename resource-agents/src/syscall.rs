@@ -118,6 +118,17 @@ pub(crate) fn set_apart(command: &mut Command, credentials: Option<Credentials>)
     unsafe { command.pre_exec(before_exec) };
 }
 
+/// Makes `command` see another host name than this machine's, alone.
+pub(crate) fn rename_host(command: &mut Command, name: &str) {
+    let name = std::ffi::OsString::from(name);
+    let before_exec = move || -> io::Result<()> {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUTS).map_err(io::Error::from)?;
+        nix::unistd::sethostname(&name).map_err(io::Error::from)
+    };
+    // SAFETY: the closure makes two system calls; it neither allocates nor takes a lock.
+    unsafe { command.pre_exec(before_exec) };
+}
+
 fn close_all_on_exec() -> io::Result<()> {
     // SAFETY: three numbers; nothing is closed before the exec.
     let result = unsafe {

@@ -13,6 +13,8 @@ mod disk;
 mod drbd;
 #[path = "machines/failover.rs"]
 mod failover;
+#[path = "machines/files.rs"]
+mod files;
 #[path = "machines/laboratory.rs"]
 mod laboratory;
 #[path = "machines/layout.rs"]

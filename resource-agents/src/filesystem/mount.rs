@@ -154,4 +154,5 @@ pub(super) fn is_held(device: &Path) -> bool {
         .is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
 }
 
-const MODPROBE_LIMIT: Duration = Duration::from_secs(10);
+/// Large modules take seconds on a busy machine.
+const MODPROBE_LIMIT: Duration = Duration::from_secs(30);

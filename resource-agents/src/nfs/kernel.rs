@@ -5,11 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Server, tool};
+use super::{Server, scope, tool};
 use crate::child;
 use crate::contract::{Failure, Outcome};
 use crate::deadline::Deadline;
 use crate::filesystem::{mount_kernels_own, mounted_kind};
+use crate::syscall;
 
 /// Loads the module and mounts what the server is spoken to through; both stay when it is stopped. Answers where
 /// `nfsdcld` meets the kernel.
@@ -32,12 +33,16 @@ pub(super) fn threads() -> Result<u32, Failure> {
 }
 
 /// Starts the threads, for version 4 only: older clients' locks are kept by programs that remember nothing here.
+///
+/// The kernel tells clients its host's name as the server's; under another name they would take it for another
+/// server, and claim nothing.
 pub(super) fn start_threads(server: &Server, deadline: Deadline) -> Outcome {
     let mut command = Command::new(tool("rpc.nfsd")?);
     let grace = server.grace.as_secs().to_string();
     command.args(["--no-nfs-version", "3", "--no-udp", "--port", PORT]);
     command.args(["--grace-time", &grace, "--lease-time", &grace]);
     command.arg(server.threads.to_string());
+    syscall::rename_host(&mut command, &scope::of(&server.state)?);
     let finished = child::run(&mut command, deadline)
         .map_err(|error| Failure::system("cannot run rpc.nfsd", &error))?;
     if !finished.succeeded() {

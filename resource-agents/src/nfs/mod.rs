@@ -2,13 +2,14 @@
 //!
 //! The kernel has one NFS server, so a node has at most one of these, and it is this agent that starts and ends it.
 //! What clients had open and locked is remembered by `nfsdcld` in a database on the volume: after a takeover the kernel
-//! of the other node lets exactly those clients claim it again. File handles survive because each directory has a
-//! fixed `fsid`, which follows from its path.
+//! of the other node lets exactly those clients claim it again. They do because it gives itself the same name (`scope`), and
+//! file handles survive because each directory has a fixed `fsid`, which follows from its path.
 
 mod exports;
 mod kernel;
 mod parts;
 mod probe;
+mod scope;
 mod start;
 mod status;
 mod stop;
@@ -18,13 +19,12 @@ use std::time::Duration;
 
 use crate::child;
 use crate::contract::{Action, Call, Failure, Outcome, Parameters};
-use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
+use crate::metadata::{Kind, MetaData, Parameter};
 use crate::running::words;
 
 pub(crate) fn meta_data() -> MetaData {
     MetaData {
         name: "nfs".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         short_description: "Directories exported by NFS version 4".to_owned(),
         long_description: "Runs the kernel's NFS server, of which a node has one, with `rpc.mountd` and \
             `nfsdcld`, and exports the directories. What clients had open and locked is remembered on \
@@ -67,16 +67,7 @@ pub(crate) fn meta_data() -> MetaData {
             )
             .default("15s"),
         ],
-        stateless: false,
-        observe: Observe::Candidates,
-        roles: false,
-        actions: vec![
-            ActionSpec::new("start", 60_000),
-            ActionSpec::new("stop", 60_000),
-            ActionSpec::new("status", 20_000).every(10_000),
-            ActionSpec::new("validate", 10_000),
-            ActionSpec::new("meta-data", 5_000),
-        ],
+        ..MetaData::usual()
     }
 }
 

@@ -17,14 +17,13 @@ use crate::child;
 use crate::contract::{Action, Call, Failure, Outcome, Parameters};
 use crate::deadline::Deadline;
 use crate::filesystem::mounted_on;
-use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
+use crate::metadata::{Kind, MetaData, Parameter};
 use crate::running::{Program, Readiness, output, start, stop};
 use crate::state;
 
 pub(crate) fn meta_data() -> MetaData {
     MetaData {
         name: "samba".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         short_description: "A Samba file server".to_owned(),
         long_description: "Runs `smbd` with its own configuration and its own directories, listening on \
             one address only. It counts as started when it answers the first question of a client \
@@ -59,16 +58,7 @@ pub(crate) fn meta_data() -> MetaData {
             Parameter::new("stop_timeout", Kind::Duration, "How long it may take to end")
                 .default("10s"),
         ],
-        stateless: false,
-        observe: Observe::Candidates,
-        roles: false,
-        actions: vec![
-            ActionSpec::new("start", 60_000),
-            ActionSpec::new("stop", 60_000),
-            ActionSpec::new("status", 20_000).every(10_000),
-            ActionSpec::new("validate", 20_000),
-            ActionSpec::new("meta-data", 5_000),
-        ],
+        ..MetaData::usual()
     }
 }
 

@@ -10,8 +10,8 @@ const ADDRESS: &str = "10.77.0.100";
 
 #[test]
 #[ignore = "needs samba and smbclient: tests/run namespaces"]
-fn hb40_samba_serves_its_own_share_on_its_own_address_and_leaves_no_process() {
-    let name = "samba::hb40_samba_serves_its_own_share_on_its_own_address_and_leaves_no_process";
+fn samba_serves_its_own_share_on_its_own_address_and_leaves_no_process() {
+    let name = "samba::samba_serves_its_own_share_on_its_own_address_and_leaves_no_process";
     isolated(name, |directory| {
         assert!(may_run("samba", Path::new("/usr/sbin/smbd").exists()));
         tool("ip link set lo up");

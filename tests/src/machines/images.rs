@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::machine::System;
 use super::{LabError, Result};
 
 /// The files of one complete preparation.
@@ -18,6 +19,10 @@ pub struct Images {
     pub database: PathBuf,
     /// [`Self::debian`] with our package on it: made by the laboratory when a machine first wants it.
     pub light: PathBuf,
+    /// The same with web, NFS and Samba servers, without our package; only there when it was asked for.
+    pub servers: PathBuf,
+    /// [`Self::servers`] with our package on it, made likewise.
+    pub light_servers: PathBuf,
 }
 
 /// Directory of prepared images, the package under test, and the laboratory's lock.
@@ -45,7 +50,23 @@ impl Images {
             debian: current.join("debian.img"),
             database: current.join("database"),
             light: directory.join("light.img"),
+            servers: current.join("servers.img"),
+            light_servers: directory.join("light-servers.img"),
         })
+    }
+
+    /// The root file system that such a machine gets a copy of. A bare one has none, and gets nobody's.
+    pub(super) fn root(&self, system: System) -> &Path {
+        match system {
+            System::Bare | System::Debian => &self.debian,
+            System::Light => &self.light,
+            System::Servers => &self.light_servers,
+        }
+    }
+
+    /// What [`Self::root`] is made from, for a machine with our package on it.
+    pub(super) fn origin(&self, system: System) -> &Path {
+        if system == System::Servers { &self.servers } else { &self.debian }
     }
 }
 

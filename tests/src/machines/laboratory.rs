@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::images::{self, Images};
-use super::machine::System;
 use super::package;
 use super::power::{PowerController, PowerSwitch};
 use super::{LabError, Machine, Result, Specification, Switch};
@@ -70,9 +69,14 @@ impl Laboratory {
     /// # Errors
     /// When its disks or its ports cannot be made.
     pub fn machine(&mut self, specification: &Specification) -> Result<Machine> {
-        if specification.system == System::Light && !self.images.light.exists() {
-            images::copy_sparse(&self.images.debian, &self.images.light)?;
-            package::put_into(&self.images.light, &self.directory)?;
+        let root = self.images.root(specification.system);
+        if specification.system.is_light() && !root.exists() {
+            let origin = self.images.origin(specification.system);
+            if !origin.exists() {
+                return Err(LabError::NotPrepared(origin.to_owned()));
+            }
+            images::copy_sparse(origin, root)?;
+            package::put_into(root, &self.directory)?;
         }
         self.machines += 1;
         let number = self.machines;

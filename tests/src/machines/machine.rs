@@ -32,6 +32,15 @@ pub enum System {
     Debian,
     /// The same disk with our package on it, without systemd: a shell instead, in three or four seconds.
     Light,
+    /// As [`System::Light`], from the image with servers and their clients: `tests/machines/prepare servers`.
+    Servers,
+}
+
+impl System {
+    /// Whether it runs a shell instead of systemd, from an image with our package on it.
+    pub(super) fn is_light(self) -> bool {
+        matches!(self, Self::Light | Self::Servers)
+    }
 }
 
 /// A further disk, `/dev/vdb` and so on (`/dev/vda` and so on in a bare machine).
@@ -73,6 +82,11 @@ impl Specification {
     /// A Debian with our package and without systemd: see `lab-init`.
     pub fn light(name: &str) -> Self {
         Self { system: System::Light, memory: 256, ..Self::debian(name) }
+    }
+
+    /// [`Self::light`], with Apache, PHP, NFS and Samba.
+    pub fn servers(name: &str) -> Self {
+        Self { system: System::Servers, ..Self::light(name) }
     }
 
     /// With this much memory, in MiB.
@@ -180,8 +194,8 @@ impl Machine {
         let mut disks = specification.disks.clone();
         if specification.system != System::Bare {
             let root = file("root");
-            let light = specification.system == System::Light;
-            images::copy_sparse(if light { &images.light } else { &images.debian }, &root)?;
+            let light = specification.system.is_light();
+            images::copy_sparse(images.root(specification.system), &root)?;
             disks.insert(0, Disk { path: root, shared: false });
             words.push_str(" root=/dev/vda");
             if light {

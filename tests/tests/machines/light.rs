@@ -56,6 +56,15 @@ const ALL_GOOD: &str = "[ \"$(drbdadm dstate all | sort -u)\" = UpToDate/UpToDat
 impl Light {
     /// Boots everything, with disks that hold what `fill` puts into a directory, founds the cluster and starts it.
     pub(crate) fn new(parts: &Parts<'_>, fill: impl FnOnce(&Laboratory, &Path)) -> Self {
+        Self::of(Specification::light, parts, fill)
+    }
+
+    /// The same with nodes that `specification` makes.
+    pub(crate) fn of(
+        specification: impl Fn(&str) -> Specification,
+        parts: &Parts<'_>,
+        fill: impl FnOnce(&Laboratory, &Path),
+    ) -> Self {
         let started = Instant::now();
         let told = |what: &str| println!("{what}: {:.1} s", started.elapsed().as_secs_f32());
         let mut lab = Laboratory::new().unwrap();
@@ -66,7 +75,7 @@ impl Light {
         let first = lab.filled_disk("filled", parts.disk << 20, &tree).unwrap();
         let mut nodes = Vec::new();
         for (n, name) in NAMES[..parts.nodes].iter().enumerate() {
-            let mut node = Specification::light(name).with_memory(parts.memory);
+            let mut node = specification(name).with_memory(parts.memory);
             for volume in 0..if n < 2 { parts.volumes } else { 0 } {
                 let disk = lab.blank_disk(&format!("{name}-{volume}"), 0).unwrap();
                 copy_sparse(&first, &disk).unwrap();
