@@ -158,9 +158,11 @@ impl<R: Rules> Node<R> {
     pub(crate) fn look_at_what_runs(&mut self) {
         let Some(cluster) = self.config.clone() else { return };
         let known = self.known_groups(&cluster);
-        if let Some(record) = self.record() {
+        if let Some(record) = &self.stored.record {
             let before = with_leftovers(&known, record);
             self.executor.configure(self.now, &before);
+            let changed = record.retired.keys().filter(|id| cluster.group(id).is_some());
+            self.executor.are_mixed(changed);
         }
         self.executor.configure(self.now, &known);
     }

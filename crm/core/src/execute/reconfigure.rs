@@ -6,7 +6,7 @@
 use super::duties::Duties;
 use super::group::{GroupState, Incoming};
 use super::resource::ResourceState;
-use crate::model::Group;
+use crate::model::{Group, Resource};
 use crate::time::Time;
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ impl GroupState {
             }
         }
         let pairs = self.resources.iter().zip(&group.resources);
-        let same = pairs.take_while(|(old, new)| old.spec.is_same_thing(new)).count();
+        let kept = |(old, new): &(&ResourceState, &Resource)| old.spec.is_same_thing(new);
+        let same = if self.mixed { 0 } else { pairs.take_while(kept).count() };
         self.incoming = (same < self.resources.len().max(group.resources.len())).then(|| {
             let resources = group.resources[same..].iter().cloned().map(Arc::new).collect();
             Incoming { from: same, resources }
@@ -36,6 +37,7 @@ impl GroupState {
             self.restarts_done = counter;
         }
         let Some(incoming) = self.incoming.take() else { return };
+        self.mixed = false;
         let mut old = self.resources.split_off(incoming.from);
         for spec in incoming.resources {
             let known = old.iter().position(|resource| resource.spec.is_same_thing(&spec));

@@ -90,3 +90,22 @@ fn a_stopped_group_takes_a_new_definition_at_once_and_looks_at_it() {
          a status not-running => [stopped]",
     );
 }
+
+/// A mount with two sets of options is one mount: when the leftover is stopped, so is the other.
+#[test]
+fn i2_nothing_of_a_mixed_group_is_believed_to_run_after_its_leftovers_were_stopped() {
+    let mut bench = check("groups g: a#1 a#2 b => a#1 status, b status [unknown]");
+    bench.executor.are_mixed([&"g".into()].into_iter());
+    bench.check(
+        "groups g: a#1 b =>
+         a status done => a#2 status
+         a status done =>
+         b status done => !group-starting
+         want run => b stop
+         b stop done => unwatch b, a#2 stop
+         a stop done => unwatch a, a#1 stop
+         a stop done => unwatch a, unwatch a, a#1 start
+         a start done => b start
+         b start done => !group-running [running]",
+    );
+}
