@@ -12,12 +12,11 @@ use crate::time::Span;
 use std::collections::BTreeSet;
 
 impl<R: Rules> Node<R> {
-    /// R6/R16: whether this incarnation may decide a tie at all.
+    /// R6/R16: whether this incarnation may decide a tie at all. The only voter of its record has no more right to
+    /// that than others: while Vold says more, the record may never have been committed, and whoever else is in
+    /// Vold may have been elected since. Once both name this node alone there is no tie.
     pub(crate) fn tie_authority(&self) -> bool {
-        let alone = self
-            .record()
-            .is_some_and(|record| record.voters.len() == 1 && record.voters.contains_key(&self.id));
-        self.joined || alone || !R::holds(Rule::TieNeedsAuthority)
+        self.joined || !R::holds(Rule::TieNeedsAuthority)
     }
 
     /// H30 (i): whether this node may shoot `missing` to win: it has authority, every one of them

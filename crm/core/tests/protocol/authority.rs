@@ -1,9 +1,11 @@
 //! R12: authority for a later run of a node that was proved dead.
 
 use crate::cluster::Lab;
+use crate::steps::apply;
 use crm_core::Input;
 use crm_core::id::{NodeId, RequestId};
 use crm_core::operator::Command;
+use crm_core::packet::Message;
 use crm_core::time::Span;
 
 fn ask(lab: &mut Lab, node: &str, number: u64, command: Command) {
@@ -72,4 +74,34 @@ fn r12_a_deposed_coordinator_gives_a_later_run_no_authority() {
     lab.cut.clear();
     lab.run(Span::secs(30));
     assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
+}
+
+/// H6: a record that was never committed gives no authority. Its coordinator alone has it, and the other was elected
+/// without it: once shot, it boots and must not shoot the one that runs everything.
+#[test]
+fn r16_a_node_that_boots_as_the_only_voter_of_an_uncommitted_record_waits() {
+    let mut lab = Lab::new("device a b | web@a");
+    lab.run(Span::secs(4));
+    assert_eq!(lab.coordinators(), ["b".to_owned()].into());
+    lab.loses = Some(|_, packet| match &packet.message {
+        Message::Propose { record, .. } => record.voters.len() == 1,
+        _ => false,
+    });
+    apply(&mut lab, "b", 1, "device a- b | web@a");
+    while lab.machines[&NodeId::new("b")].disk.record.as_ref().is_some_and(|r| r.voters.len() == 2)
+    {
+        lab.run(Span::millis(1));
+    }
+    lab.cut("a", "b");
+    lab.run(Span::secs(8));
+    assert_eq!(lab.fenced, ["b".into()], "{}", lab.log.join("\n"));
+    assert_eq!(lab.coordinators(), ["a".to_owned()].into(), "{}", lab.log.join("\n"));
+    lab.loses = None;
+    lab.boot(&"b".into());
+    lab.run(Span::secs(20));
+    assert_eq!(lab.fenced, ["b".into()], "{}", lab.log.join("\n"));
+    assert_eq!(lab.holders("web"), ["a"]);
+    lab.cut.clear();
+    lab.run(Span::secs(10));
+    assert_eq!(lab.coordinators(), ["a".to_owned()].into(), "{}", lab.log.join("\n"));
 }

@@ -20,7 +20,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
     let (head, groups) = text.split_once('|').unwrap_or((text, ""));
     let mut words = head.split_whitespace();
     let protection = words.next().ok_or("empty")?;
-    // `L=30` and such set timing in seconds, `ping` a tie-break address, `a+` has a watchdog.
+    // `L=30` and such set timing in seconds, `ping` a tie-break address, `a+` has a watchdog, `a-` no vote.
     let mut timing = Timing { initdead: Span::secs(2), ..Timing::default() };
     let mut tiebreak_ping = None;
     let mut witness = None;
@@ -41,14 +41,14 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
         } else {
             // `a@x,y`: at other addresses.
             let (word, links) = word.split_once('@').unwrap_or((word, ""));
-            let name = word.trim_end_matches('+');
+            let name = word.trim_end_matches(['+', '-']);
             let links: Vec<String> =
                 links.split(',').filter(|link| !link.is_empty()).map(str::to_owned).collect();
             let own = vec![format!("10.0.0.{name}")];
             nodes.push(NodeSpec {
                 id: NodeId::new(name),
                 links: if links.is_empty() { own } else { links },
-                voter: true,
+                voter: !word.ends_with('-'),
                 watchdog: word.ends_with('+').then(|| "/dev/watchdog".into()),
             });
         }
