@@ -89,6 +89,11 @@ impl<R: Rules> Node<R> {
                 }
             }
         }
+        if record.voters.is_empty() {
+            // The only voter was called dead: who inherits from it votes, and nobody else did (R20).
+            record.voters.insert(self.id.clone(), self.stored.store);
+            record.old_voters = record.voters.clone();
+        }
         let acknowledged =
             present.iter().filter(|n| **n != self.id).map(|n| (n.clone(), asked)).collect();
         let how = if excluded.is_empty() {

@@ -59,17 +59,17 @@ impl<R: Rules> Node<R> {
         }
     }
 
-    /// R4: only a voter of its own record stands; a witness never does.
+    /// R4: only a voter of its own record stands, or who inherits from the only one; a witness never does.
     fn can_stand(&self) -> bool {
         let leaving = self.shutdown.is_some() && self.peers.values().any(|peer| peer.alive);
         !leaving
             && self.fork.is_none()
             && !self.is_witness()
             && self.config.is_some()
-            && self
-                .record()
-                .and_then(|record| record.voters.get(&self.id))
-                .is_some_and(|store| *store == self.stored.store)
+            && self.record().is_some_and(|record| {
+                record.voters.get(&self.id) == Some(&self.stored.store)
+                    || self.only_voter_called_dead(record).is_some()
+            })
     }
 
     /// Lower names stand first, and nobody at quite the same moment.
@@ -209,6 +209,7 @@ impl<R: Rules> Node<R> {
             Weight::Decisive => self.stand(epoch),
             Weight::Tie(missing) if self.operator_says_dead(&missing) => self.stand(epoch),
             Weight::Tie(missing) if self.tie_is_possible(&missing) => self.prepare_tie(&missing),
+            _ if self.only_voter_called_dead(record).is_some() => self.stand(epoch),
             _ if self.now >= until => {
                 self.role = Role::Follower;
                 self.back_off();
@@ -363,6 +364,11 @@ impl<R: Rules> Node<R> {
             if newer::<R>(record, best) {
                 best = record;
             }
+        }
+        if let Some(dead) = self.only_voter_called_dead(best) {
+            let best = best.clone();
+            self.inherit(epoch, best, dead, asked);
+            return;
         }
         if best.voters.get(&self.id) != Some(&self.stored.store) {
             // Who gave that record waits for one election: this node must not stand before it does,

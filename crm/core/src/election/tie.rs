@@ -4,11 +4,12 @@
 use super::{Role, list};
 use crate::Output;
 use crate::event::Event;
-use crate::id::NodeId;
+use crate::id::{Epoch, NodeId};
 use crate::node::Node;
 use crate::quorum::{Weight, weigh};
+use crate::record::Record;
 use crate::rules::{Rule, Rules};
-use crate::time::Span;
+use crate::time::{Span, Time};
 use std::collections::BTreeSet;
 
 impl<R: Rules> Node<R> {
@@ -66,6 +67,26 @@ impl<R: Rules> Node<R> {
             missing.iter().map(|node| format!("`crm confirm-dead {node}`")).collect();
         let which = if words.len() == 1 { "that machine is" } else { "those machines are" };
         (alone && silent).then(|| format!("if {which} certainly off: {}", words.join(" and ")))
+    }
+
+    /// R20: the only voter left, which the operator calls dead, and nobody hears: it stayed of a pair when this node
+    /// left or was fenced, so that this node has no vote (R14, R19). No vote of others could be asked for.
+    pub(super) fn only_voter_called_dead(&self, record: &Record) -> Option<NodeId> {
+        let (only, _) = record.voters.first_key_value()?;
+        let mut old = record.old_voters.keys();
+        let alone = record.voters.len() == 1 && old.all(|name| name == only || *name == self.id);
+        let votes = self.config.as_ref().is_some_and(|cluster| cluster.is_voter(&self.id));
+        let called = self.operator_says_dead(&[only.clone()].into());
+        (alone && *only != self.id && votes && called).then(|| only.clone())
+    }
+
+    /// The word gives this candidacy the vote that the dead one had.
+    pub(super) fn inherit(&mut self, epoch: Epoch, best: Record, dead: NodeId, asked: Time) {
+        self.joined = true;
+        self.commands.forget_word(None);
+        let incarnation = self.peers.get(&dead).and_then(|peer| peer.session.live());
+        self.prove(&dead, incarnation, crate::peer::ProofBy::Operator);
+        self.become_coordinator(epoch, best, &[self.id.clone()].into(), &[dead].into(), asked);
     }
 
     /// How long this node waits in a tie before it shoots: the side that hosts less, by the

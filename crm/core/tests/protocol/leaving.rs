@@ -167,3 +167,30 @@ fn r14_a_leave_during_maintenance_ends() {
         );
     }
 }
+
+/// The one that stayed burns down while the other is away in order. Nothing but the operator's word can help, and it does.
+#[test]
+fn r20_who_left_a_pair_in_order_goes_on_by_the_operators_word() {
+    let mut lab = Lab::new("device a b | web@a");
+    lab.run(Span::secs(4));
+    lab.handle(&"b".into(), Input::Shutdown { how: Shutdown::Leave });
+    lab.run(Span::secs(5));
+    assert!(lab.log.iter().any(|line| line.contains("left in order")), "{:#?}", lab.log);
+    lab.crash(&"a".into());
+    lab.crash(&"b".into());
+    lab.boot(&"b".into());
+    lab.run(Span::secs(20));
+    assert_eq!(lab.coordinators(), ["-".to_owned()].into(), "{}", lab.log.join("\n"));
+    assert!(lab.fenced.is_empty(), "a node that boots shoots nobody");
+    let warnings = lab.status("b").warnings.join("\n");
+    assert!(warnings.contains("crm confirm-dead a"), "{warnings}");
+    ask(&mut lab, "b", 1, Command::ConfirmDead { node: "a".into() });
+    lab.run(Span::secs(20));
+    assert_eq!(lab.holders("web"), ["b"], "{:?}\n{}", lab.replies, lab.log.join("\n"));
+    // It comes back after all, and follows.
+    lab.boot(&"a".into());
+    lab.run(Span::secs(20));
+    assert_eq!(lab.coordinators(), ["b".to_owned()].into(), "{}", lab.log.join("\n"));
+    assert_eq!(lab.holders("web"), ["b"], "{}", lab.log.join("\n"));
+    assert_eq!(lab.status("b").nodes.iter().filter(|node| node.voter).count(), 2);
+}
