@@ -15,6 +15,8 @@ mod drbd;
 mod failover;
 #[path = "machines/files.rs"]
 mod files;
+#[path = "machines/fork_bomb.rs"]
+mod fork_bomb;
 #[path = "machines/laboratory.rs"]
 mod laboratory;
 #[path = "machines/layout.rs"]

@@ -7,7 +7,7 @@ use crm_tests::machines::package::Package;
 use crm_tests::machines::{Laboratory, Machine, Specification};
 
 use crate::light::{LONG, Light, Parts, WRITTEN};
-use crate::watchdog::{TIMES, WRITER, freeze, hang, wait_all_armed};
+use crate::watchdog::{WRITER, freeze, hang, times, wait_all_armed};
 
 /// The witness is the fourth machine: the client is the third.
 const CLUSTER: &str = "cluster: shop
@@ -24,7 +24,7 @@ fencing: none
 fn h4_i1_of_a_pair_with_softdog_the_witness_decides_and_boots_as_its_unit() {
     let fill = |_: &Laboratory, tree: &Path| std::fs::write(tree.join("writer"), WRITER).unwrap();
     let (client, configuration) =
-        (&Specification::bare("client"), &format!("{CLUSTER}{TIMES}{WRITTEN}"));
+        (&Specification::bare("client"), &format!("{CLUSTER}{}{WRITTEN}", times()));
     let parts = Parts { nodes: 2, memory: 224, volumes: 1, disk: 12, client, configuration };
     let mut light = Light::new(&parts, fill);
     let package = Package::built(&light.lab).unwrap();

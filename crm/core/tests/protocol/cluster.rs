@@ -199,6 +199,8 @@ pub(crate) struct Lab {
     pub(crate) agents_know_their_own: bool,
     /// Where every agent answers with exit code 1 and does nothing.
     pub(crate) broken: Option<NodeId>,
+    /// Nodes whose copy of the data is not good, as their agents say.
+    pub(crate) without_copy: BTreeSet<NodeId>,
     /// What the last call on each node was told of the group's data.
     pub(crate) told: BTreeMap<NodeId, DataWord>,
     /// Groups seen on two nodes at once.
@@ -251,6 +253,7 @@ impl Lab {
             agents_know_their_own: false,
             broken: None,
             told: BTreeMap::new(),
+            without_copy: BTreeSet::new(),
             twice: vec![],
             now: Time(1_000_000),
             machines: BTreeMap::new(),
@@ -545,7 +548,9 @@ impl Lab {
                 };
                 let mut result = OpResult::of(outcome);
                 if op.spec.observe_everywhere {
-                    result.attributes.insert("eligible".into(), "yes".into());
+                    let good = !self.without_copy.contains(&name);
+                    let word = if good { "yes" } else { "no its disk is Diskless" };
+                    result.attributes.insert("eligible".into(), word.into());
                 }
                 self.handle(&name, Input::Finished { op: op.op, result });
             }

@@ -383,3 +383,26 @@ fn r20_a_silent_owner_that_was_taken_out_keeps_until_an_operator_gives_his_word(
     lab.run(Span::secs(3));
     assert_eq!(on(&lab, "web"), "a", "{:?} {:#?}", lab.replies, lab.log);
 }
+
+#[test]
+fn hb27_a_group_whose_copy_is_lost_goes_where_a_good_one_is_and_home_when_its_own_is() {
+    let mut lab = steady("device a b | db@a,b:auto:of=copy0");
+    for node in ["b", "a"] {
+        lab.without_copy.insert(node.into());
+        lab.run(Span::secs(30));
+    }
+    assert_eq!(on(&lab, "copy0"), "a", "nobody has a better one: {:#?}", lab.log);
+    assert!(lab.done.is_empty(), "{:?}", lab.done);
+    lab.without_copy = ["a"].map(NodeId::from).into();
+    lab.run(Span::secs(60));
+    assert_eq!(on(&lab, "copy0"), "b", "{:#?}", lab.log);
+    assert_eq!(lab.done, ["stop copy0 on a", "start copy0 on b"]);
+    let told = lab.status("a").groups[0].decisions.join("\n")
+        + &lab.status("b").groups[0].decisions.join("\n");
+    let words = "it leaves a, which has no good copy any more: its disk is Diskless; b has one";
+    assert!(told.contains(words), "{told}");
+    lab.without_copy.clear();
+    lab.run(Span::secs(60));
+    assert_eq!(on(&lab, "copy0"), "a", "{:#?}", lab.log);
+    assert!(lab.twice.is_empty(), "{:?}", lab.twice);
+}
