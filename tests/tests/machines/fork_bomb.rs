@@ -95,7 +95,10 @@ fn unlimited(light: &mut Light, owner: &str, other: &str) {
     } else {
         node.ok("[ -e /run/bomb.began ]").unwrap();
         node.until("! pgrep -f '/etc/init.d/bomb status' >/dev/null", LONG).unwrap();
-        println!("without a limit: no reset; it is over, looked at after {:.1} s", OVER.as_secs_f32());
+        println!(
+            "without a limit: no reset; it is over, looked at after {:.1} s",
+            OVER.as_secs_f32()
+        );
         let now = node.ok("pidof crmd").unwrap();
         assert_eq!(now, daemon, "the daemon was ended");
         let said = node.ok("dmesg | grep -c 'Out of memory' || true").unwrap();

@@ -79,7 +79,8 @@ const HANG_THE_CORE: &str = "perl -e '$p = shift; syscall(101, 0x4206, $p + 0, 0
     syscall(101, 0x4207, $p + 0, 0, 0) == 0 or die $!; sleep 1000' $(pidof crmd)";
 
 /// Whether anything of the group is on this machine.
-pub(crate) const HOLDS: &str = "mountpoint -q /srv/web || ip -4 -o addr show | grep -q ' 10.9.0.100/'";
+pub(crate) const HOLDS: &str =
+    "mountpoint -q /srv/web || ip -4 -o addr show | grep -q ' 10.9.0.100/'";
 
 /// H16, H17, R13, I1, I5, HB15: no device. What the kernel outlives, and what it does not.
 #[test]
@@ -217,7 +218,13 @@ pub(crate) fn freeze(light: &mut Light, owner: &str, other: &str) {
 }
 
 /// With a device: `owner` is off before anybody else holds the group.
-pub(crate) fn shot(light: &mut Light, what: &str, owner: &str, other: &str, fault: fn(&mut Machine)) {
+pub(crate) fn shot(
+    light: &mut Light,
+    what: &str,
+    owner: &str,
+    other: &str,
+    fault: fn(&mut Machine),
+) {
     let acknowledged = light.acknowledged();
     fault(light.node(owner));
     let began = Instant::now();
