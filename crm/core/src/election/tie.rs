@@ -51,33 +51,44 @@ impl<R: Rules> Node<R> {
     /// Without a quorum, the words of an operator that would give one (R20): exactly half of the voters are here, and
     /// nothing but a word can prove the others dead. Less than half cannot go on by anybody's word.
     pub(crate) fn words_that_help(&self) -> Option<String> {
-        let (Some(cluster), Some(record)) = (&self.config, self.record()) else { return None };
-        if self.fork.is_some() || !record.voters.contains_key(&self.id) {
-            return None;
-        }
+        let record = self.record().filter(|_| self.fork.is_none() && !self.is_witness())?;
+        let missing = match self.only_other_voter(record) {
+            Some(only) => [only].into(),
+            None => self.tied_without_proof(record)?,
+        };
+        let silent = missing.iter().all(|node| self.must_be_silent(node).is_ok());
+        let words: Vec<String> =
+            missing.iter().map(|node| format!("`crm confirm-dead {node}`")).collect();
+        let which = if words.len() == 1 { "that machine is" } else { "those machines are" };
+        silent.then(|| format!("if {which} certainly off: {}", words.join(" and ")))
+    }
+
+    /// Who is missing in a tie that no device of this node's will decide.
+    fn tied_without_proof(&self, record: &Record) -> Option<BTreeSet<NodeId>> {
+        let cluster = self.config.as_ref().filter(|_| record.voters.contains_key(&self.id))?;
         let heard = self.peers.iter().filter(|(_, peer)| peer.alive).map(|(name, _)| name);
         let here: BTreeSet<NodeId> = heard.chain([&self.id]).cloned().collect();
         let Weight::Tie(missing) = weigh::<R>(record, &here, &BTreeSet::new(), false) else {
             return None;
         };
         let by_device = |node| cluster.has_device(node) || self.silence_proves(node);
-        let alone = !self.tie_authority() || !missing.iter().all(by_device);
-        let silent = missing.iter().all(|node| self.must_be_silent(node).is_ok());
-        let words: Vec<String> =
-            missing.iter().map(|node| format!("`crm confirm-dead {node}`")).collect();
-        let which = if words.len() == 1 { "that machine is" } else { "those machines are" };
-        (alone && silent).then(|| format!("if {which} certainly off: {}", words.join(" and ")))
+        (!self.tie_authority() || !missing.iter().all(by_device)).then_some(missing)
     }
 
-    /// R20: the only voter left, which the operator calls dead, and nobody hears: it stayed of a pair when this node
-    /// left or was fenced, so that this node has no vote (R14, R19). No vote of others could be asked for.
+    /// R20: the only voter left, which the operator calls dead, and nobody hears.
     pub(super) fn only_voter_called_dead(&self, record: &Record) -> Option<NodeId> {
+        let only = self.only_other_voter(record)?;
+        self.operator_says_dead(&[only.clone()].into()).then_some(only)
+    }
+
+    /// Another node is the only voter: it stayed of a pair when this one left or was fenced, so that this one has no vote
+    /// (R14, R19). No vote of others could be asked for.
+    fn only_other_voter(&self, record: &Record) -> Option<NodeId> {
         let (only, _) = record.voters.first_key_value()?;
         let mut old = record.old_voters.keys();
         let alone = record.voters.len() == 1 && old.all(|name| name == only || *name == self.id);
         let votes = self.config.as_ref().is_some_and(|cluster| cluster.is_voter(&self.id));
-        let called = self.operator_says_dead(&[only.clone()].into());
-        (alone && *only != self.id && votes && called).then(|| only.clone())
+        (alone && *only != self.id && votes).then(|| only.clone())
     }
 
     /// The word gives this candidacy the vote that the dead one had.

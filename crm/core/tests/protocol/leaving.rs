@@ -184,6 +184,8 @@ fn r20_who_left_a_pair_in_order_goes_on_by_the_operators_word() {
     assert!(lab.fenced.is_empty(), "a node that boots shoots nobody");
     let warnings = lab.status("b").warnings.join("\n");
     assert!(warnings.contains("crm confirm-dead a"), "{warnings}");
+    let why = &lab.status("b").groups[0].reason;
+    assert!(why.ends_with("if that machine is certainly off: `crm confirm-dead a`"), "{why}");
     ask(&mut lab, "b", 1, Command::ConfirmDead { node: "a".into() });
     lab.run(Span::secs(20));
     assert_eq!(lab.holders("web"), ["b"], "{:?}\n{}", lab.replies, lab.log.join("\n"));
