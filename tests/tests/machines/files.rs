@@ -123,9 +123,10 @@ while True:
 const KINDS: [&str; 3] = ["web", "nfs", "smb"];
 
 /// HB40 (Apache with PHP), HB15, HB50, I8 for files: the client's programs are started once, and every write that was
-/// acknowledged to them is on the disk of the node that serves.
+/// acknowledged to them is on the disk of the node that serves: after a move by hand, a loss of power, a program that
+/// ends, and a move to the node that came back.
 #[test]
-#[ignore = "long: two to four minutes; tests/run machines-long"]
+#[ignore = "long: three to eight minutes; tests/run machines-long"]
 fn hb40_hb15_hb50_i8_web_nfs_and_samba_go_on_after_a_move_and_a_power_cut() {
     let client = &Specification::servers("client").with_memory(256);
     let parts =
@@ -154,6 +155,29 @@ fn hb40_hb15_hb50_i8_web_nfs_and_samba_go_on_after_a_move_and_a_power_cut() {
     assert_held(light.node("alpha"));
     let kept = assert_kept(&mut light, "alpha");
     println!("after the power cut {kept} on alpha");
+
+    // One of the server's programs ends: it is seen, and the server starts anew where it is.
+    disturb(&mut light, "a program of the NFS server was killed", |light| {
+        let alpha = light.node("alpha");
+        let before = alpha.ok("busybox pidof rpc.mountd").unwrap();
+        alpha.ok("kill -9 $(busybox pidof rpc.mountd)").unwrap();
+        let anew =
+            format!("now=$(busybox pidof rpc.mountd) && [ \"$now\" != \"{}\" ]", before.trim());
+        alpha.until(&anew, LONG).unwrap();
+        alpha.until("ip -4 -o addr show | grep -q ' 10.9.0.100/'", LONG).unwrap();
+    });
+    assert_held(light.node("alpha"));
+
+    // Beta died while it exported: what it finds in its table when it comes back does no harm.
+    light.back("beta");
+    light.wait_whole();
+    let old = light.node("beta").ok("cat /var/lib/nfs/etab").unwrap();
+    assert!(old.contains("/srv/files/nfs"), "expected what the dead server left: {old:?}");
+    disturb(&mut light, "moved to the node that came back", |light| {
+        light.node("beta").ok("crm migrate --yes files beta").unwrap();
+    });
+    assert_served_by(&mut light, "beta", "alpha");
+    println!("at the end {} on beta", assert_kept(&mut light, "beta"));
 }
 
 fn fill(_: &Laboratory, tree: &Path) {
