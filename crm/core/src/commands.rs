@@ -8,7 +8,7 @@ mod reach;
 
 use self::carry_out::refused;
 use crate::Output;
-use crate::id::{Incarnation, NodeId, RequestId};
+use crate::id::{Epoch, Incarnation, NodeId, RequestId};
 use crate::node::Node;
 use crate::operator::{Command, Outcome};
 use crate::packet::Message;
@@ -52,7 +52,8 @@ struct Waiting {
     command: Command,
     until: Time,
     queued: bool,
-    forwarded: bool,
+    /// To which coordinator, and of which epoch, it was sent last.
+    forwarded: Option<(NodeId, Epoch)>,
     again: Time,
 }
 
@@ -95,7 +96,7 @@ impl<R: Rules> Node<R> {
             command,
             until: self.now + WAIT,
             queued: false,
-            forwarded: false,
+            forwarded: None,
             again: self.now,
         };
         self.commands.waiting.insert(request, waiting);
@@ -120,24 +121,30 @@ impl<R: Rules> Node<R> {
     pub(crate) fn settle_commands(&mut self) {
         let now = self.now;
         let leads = self.coordinating().is_some_and(|c| c.committed.is_some());
-        let leader = self.live_leader().map(|leader| leader.node.clone());
+        let leader = self.live_leader().map(|leader| (leader.node.clone(), leader.epoch));
         let mut expired = Vec::new();
+        let mut unsure = Vec::new();
         let mut forward = Vec::new();
         let mut queue = Vec::new();
         for (request, waiting) in &mut self.commands.waiting {
             if waiting.queued {
                 continue;
             }
-            if leads {
+            // It may be in a record already, of a coordinator that could not say so any more.
+            let asked = waiting.forwarded.is_some();
+            let moved_on = leads || (leader.is_some() && waiting.forwarded != leader);
+            if asked && moved_on && waiting.command.is_done_twice_if_asked_twice() {
+                unsure.push(*request);
+            } else if leads {
                 waiting.queued = true;
                 queue.push((*request, waiting.command.clone()));
             } else if now >= waiting.until {
-                expired.push((*request, waiting.forwarded));
+                expired.push((*request, asked));
             } else if now >= waiting.again {
                 waiting.again = now + RESEND;
                 if let Some(leader) = &leader {
-                    waiting.forwarded = true;
-                    forward.push((leader.clone(), *request, waiting.command.clone()));
+                    waiting.forwarded = Some(leader.clone());
+                    forward.push((leader.0.clone(), *request, waiting.command.clone()));
                 }
             }
         }
@@ -147,6 +154,10 @@ impl<R: Rules> Node<R> {
         for (leader, request, command) in forward {
             let message = Message::Forward { request: request.0, command: Box::new(command) };
             self.send(&leader, message);
+        }
+        for request in unsure {
+            let reason = "the coordinator was replaced before it answered; see `crm status` before you ask again";
+            self.answer(&Origin::Local(request), Outcome::Unknown { reason: reason.to_owned() });
         }
         for (request, forwarded) in expired {
             let outcome = if forwarded {

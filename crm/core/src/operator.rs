@@ -87,6 +87,18 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether carrying it out a second time does more than once: who asks the next coordinator does not know
+    /// what the last one has done. Of the others the second time changes nothing.
+    #[must_use]
+    pub fn is_done_twice_if_asked_twice(&self) -> bool {
+        matches!(
+            self,
+            Command::Restart { .. } | Command::Migrate { to: None, .. } | Command::Fence { .. }
+        )
+    }
+}
+
 /// The answer to a command.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

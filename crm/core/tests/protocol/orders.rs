@@ -158,3 +158,36 @@ fn i6_an_epoch_without_a_successor_is_not_followed() {
     assert!(lab.status("a").epoch.0 < 1000, "{}", lab.status("a").epoch);
     assert!(!lab.coordinators().contains("-"), "{}", lab.log.join("\n"));
 }
+
+/// The coordinator dies after it has committed a restart and before its answer is heard.
+#[test]
+fn i5_a_restart_that_is_asked_again_after_its_coordinator_died_is_made_once() {
+    let mut lab = Lab::new("none a b c | g@c");
+    lab.run(Span::secs(4));
+    assert_eq!(lab.coordinators(), ["b".to_owned()].into());
+    lab.done.clear();
+    lab.loses = Some(|_, packet| matches!(packet.message, Message::ForwardReply { .. }));
+    ask(&mut lab, "c", 1, Command::Restart { group: "g".into() });
+    lab.run(Span::millis(200));
+    lab.crash(&"b".into());
+    lab.loses = None;
+    lab.run(Span::secs(20));
+    assert_eq!(lab.done, ["stop g on c", "start g on c"], "{:?}", lab.replies);
+}
+
+/// The same for a migrate that names no node.
+#[test]
+fn i5_a_migrate_to_anywhere_that_is_asked_again_is_made_once() {
+    let mut lab = Lab::new("none a b c d | g@c,d,a");
+    lab.run(Span::secs(4));
+    let first = lab.coordinators();
+    lab.done.clear();
+    lab.loses = Some(|_, packet| matches!(packet.message, Message::ForwardReply { .. }));
+    ask(&mut lab, "a", 1, Command::Migrate { group: "g".into(), to: None });
+    lab.run(Span::millis(200));
+    assert_eq!(first, ["b".to_owned()].into());
+    lab.crash(&"b".into());
+    lab.loses = None;
+    lab.run(Span::secs(20));
+    assert_eq!(lab.done, ["stop g on c", "start g on d"], "{:?}", lab.replies);
+}
