@@ -94,7 +94,8 @@ fn unlimited(light: &mut Light, owner: &str, other: &str) {
         light.wait_served_by(other);
     } else {
         node.ok("[ -e /run/bomb.began ]").unwrap();
-        node.until("! pgrep -f '/etc/init.d/bomb status' >/dev/null", LONG).unwrap();
+        // Written so that the shell that asks does not find itself.
+        node.until("! pgrep -f '[/]etc/init.d/bomb status' >/dev/null", LONG).unwrap();
         println!(
             "without a limit: no reset; it is over, looked at after {:.1} s",
             OVER.as_secs_f32()
