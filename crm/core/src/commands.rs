@@ -45,6 +45,8 @@ pub(crate) struct Commands {
     /// The operator's word that a silent node is dead, for a side without a coordinator (R20): for one
     /// candidacy, and not beyond this time. Several count together.
     pub(crate) words: BTreeMap<NodeId, Time>,
+    /// Who is in no record of this node's spoke last, and when: that record may be an old one.
+    pub(crate) stranger: Option<(NodeId, Time)>,
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -104,9 +106,22 @@ impl<R: Rules> Node<R> {
 
     /// R20: bound to a silent node and one candidacy.
     fn take_word(&mut self, node: &NodeId) -> Option<Outcome> {
+        let lately = |(_, at): &&(NodeId, Time)| self.now.since(*at) <= self.timing.deadtime;
+        if let Some((stranger, _)) = self.commands.stranger.as_ref().filter(lately) {
+            return Some(refused(
+                format!(
+                    "node {stranger} speaks with the key of this cluster and is not in the record of this node: others may have gone on without it"
+                ),
+                &format!(
+                    "give the word on node {stranger}; if it was taken out of the cluster, stop crmd there first"
+                ),
+            ));
+        }
         match self.peers.get(node) {
             Some(_) if self.must_be_silent(node).is_ok() => {
                 self.commands.words.insert(node.clone(), self.now + WORD_HOLDS);
+                // A candidacy of before the word is given up: it stands in an epoch of its own.
+                self.step_down("an operator gave his word");
                 self.stand_at = Some(self.now);
                 None
             }

@@ -13,6 +13,10 @@ use crate::rules::{Rule, Rules};
 use crate::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How far an epoch by an operator's word is from the last one that this node knows of: more than the elections that
+/// who is called dead can have won meanwhile.
+const WORD_STEP: u64 = 10_000;
+
 /// What a node is doing about leadership.
 #[derive(Clone, Debug, Hash)]
 pub(crate) enum Role {
@@ -85,11 +89,12 @@ impl<R: Rules> Node<R> {
         Span::millis(rank * 40) + Span(self.spread(5_000))
     }
 
-    /// All voters but this node, of both sets.
+    /// All voters but this node, of both sets, and who may be one by now for all that this node knows (R20).
     fn other_voters(&self) -> Vec<NodeId> {
         let Some(record) = self.record() else { return Vec::new() };
-        let all: BTreeSet<&NodeId> = record.voters.keys().chain(record.old_voters.keys()).collect();
-        all.into_iter().filter(|voter| **voter != self.id).cloned().collect()
+        let voters = record.voters.keys().chain(record.old_voters.keys()).cloned();
+        let all: BTreeSet<NodeId> = voters.chain(self.other_heirs(record)).collect();
+        all.into_iter().filter(|voter| *voter != self.id).collect()
     }
 
     /// Nodes that a device or the operator proved dead in this epoch.
@@ -156,7 +161,10 @@ impl<R: Rules> Node<R> {
     }
 
     fn ask(&mut self) {
-        let epoch = Epoch(self.highest_epoch.max(self.stored.epoch).0 + 1);
+        // Who is called dead may have led epochs that this node does not know of: alone, where no vote of
+        // this node's was needed. None of them may be this one (I6, H35).
+        let step = if self.commands.words.is_empty() { 1 } else { WORD_STEP };
+        let epoch = Epoch(self.highest_epoch.max(self.stored.epoch).0 + step);
         self.role = Role::Asking(Asking {
             epoch,
             yes: [self.id.clone()].into(),
@@ -209,7 +217,7 @@ impl<R: Rules> Node<R> {
             Weight::Decisive => self.stand(epoch),
             Weight::Tie(missing) if self.operator_says_dead(&missing) => self.stand(epoch),
             Weight::Tie(missing) if self.tie_is_possible(&missing) => self.prepare_tie(&missing),
-            _ if self.only_voter_called_dead(record).is_some() => self.stand(epoch),
+            _ if self.may_inherit(record, &asking.yes).is_some() => self.stand(epoch),
             _ if self.now >= until => {
                 self.role = Role::Follower;
                 self.back_off();
@@ -365,9 +373,13 @@ impl<R: Rules> Node<R> {
                 best = record;
             }
         }
-        if let Some(dead) = self.only_voter_called_dead(best) {
+        let voted = candidate.votes.keys().cloned().collect();
+        if let Some(dead) = self.may_inherit(best, &voted) {
             let best = best.clone();
-            self.inherit(epoch, best, dead, asked);
+            self.inherit(epoch, best, &dead, asked);
+            return;
+        }
+        if self.only_voter_called_dead(best).is_some() && self.now < until {
             return;
         }
         if best.voters.get(&self.id) != Some(&self.stored.store) {

@@ -76,6 +76,7 @@ impl<R: Rules> Node<R> {
         }
         if !self.peers.contains_key(from) && !self.admit_stranger(from) {
             self.refused.not_a_member += 1;
+            self.commands.stranger = Some((from.clone(), self.now));
             return;
         }
         let now = self.now;

@@ -292,10 +292,11 @@ impl<R: Rules> Node<R> {
                 .map(NodeId::as_str)
                 .collect();
             if !waiting.is_empty() && !self.tie_authority() {
+                let words = self.words_that_help().map(|words| format!("; {words}"));
                 warnings.push(format!(
-                    "this node started without hearing {0}, which may hold newer data; it waits. If that machine is certainly off: `crm confirm-dead {1}`",
+                    "this node started without hearing {}, which may hold newer data; it waits{}",
                     waiting.join(", "),
-                    waiting.first().copied().unwrap_or_default(),
+                    words.unwrap_or_default(),
                 ));
             } else if let Some(words) = self.words_that_help() {
                 warnings.push(format!("nothing proves who is silent dead; {words}"));

@@ -5,12 +5,14 @@ use super::{Role, list};
 use crate::Output;
 use crate::event::Event;
 use crate::id::{Epoch, NodeId};
+use crate::model::{Cluster, WITNESS};
 use crate::node::Node;
 use crate::quorum::{Weight, weigh};
 use crate::record::Record;
 use crate::rules::{Rule, Rules};
 use crate::time::{Span, Time};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl<R: Rules> Node<R> {
     /// R6/R16: whether this incarnation may decide a tie at all. The only voter of its record has no more right to
@@ -53,7 +55,7 @@ impl<R: Rules> Node<R> {
     pub(crate) fn words_that_help(&self) -> Option<String> {
         let record = self.record().filter(|_| self.fork.is_none() && !self.is_witness())?;
         let missing = match self.only_other_voter(record) {
-            Some(only) => [only].into(),
+            Some(only) => self.silent_heirs_and(only, record),
             None => self.tied_without_proof(record)?,
         };
         let silent = missing.iter().all(|node| self.must_be_silent(node).is_ok());
@@ -75,29 +77,71 @@ impl<R: Rules> Node<R> {
         (!self.tie_authority() || !missing.iter().all(by_device)).then_some(missing)
     }
 
-    /// R20: the only voter left, which the operator calls dead, and nobody hears.
-    pub(super) fn only_voter_called_dead(&self, record: &Record) -> Option<NodeId> {
+    /// R20: the operator calls the only voter dead, and every other possible heir that is not heard: all these.
+    pub(super) fn only_voter_called_dead(&self, record: &Record) -> Option<BTreeSet<NodeId>> {
         let only = self.only_other_voter(record)?;
-        self.operator_says_dead(&[only.clone()].into()).then_some(only)
+        let dead = self.silent_heirs_and(only, record);
+        self.operator_says_dead(&dead).then_some(dead)
+    }
+
+    /// The same, once all the other possible heirs have given their vote: whom the words call dead.
+    pub(super) fn may_inherit(
+        &self,
+        record: &Record,
+        votes: &BTreeSet<NodeId>,
+    ) -> Option<BTreeSet<NodeId>> {
+        let dead = self.only_voter_called_dead(record)?;
+        let heirs = self.other_heirs(record);
+        heirs.iter().all(|heir| dead.contains(heir) || votes.contains(heir)).then_some(dead)
+    }
+
+    fn silent_heirs_and(&self, only: NodeId, record: &Record) -> BTreeSet<NodeId> {
+        let silent = |heir: &NodeId| self.peers.get(heir).is_none_or(|peer| !peer.alive);
+        self.other_heirs(record).into_iter().filter(silent).chain([only]).collect()
     }
 
     /// Another node is the only voter: it stayed of a pair when this one left or was fenced, so that this one has no vote
-    /// (R14, R19). No vote of others could be asked for.
+    /// (R14, R19).
     fn only_other_voter(&self, record: &Record) -> Option<NodeId> {
         let (only, _) = record.voters.first_key_value()?;
         let mut old = record.old_voters.keys();
         let alone = record.voters.len() == 1 && old.all(|name| name == only || *name == self.id);
-        let votes = self.config.as_ref().is_some_and(|cluster| cluster.is_voter(&self.id));
+        let votes = self.config_of(record).is_some_and(|cluster| cluster.is_voter(&self.id));
         (alone && *only != self.id && votes).then(|| only.clone())
     }
 
-    /// The word gives this candidacy the vote that the dead one had.
-    pub(super) fn inherit(&mut self, epoch: Epoch, best: Record, dead: NodeId, asked: Time) {
+    /// Who else may inherit from the only voter of this record, or may have been given a vote by it since: whoever is
+    /// configured. The votes of all of them are asked for, so that no two inherit and the newest record is found (R5).
+    pub(super) fn other_heirs(&self, record: &Record) -> BTreeSet<NodeId> {
+        if self.only_other_voter(record).is_none() {
+            return BTreeSet::new();
+        }
+        let Some(cluster) = self.config_of(record) else { return BTreeSet::new() };
+        let witness = cluster.witness.iter().map(|_| NodeId::new(WITNESS));
+        let all = cluster.nodes.iter().map(|node| node.id.clone()).chain(witness);
+        all.filter(|node| *node != self.id && !record.voters.contains_key(node)).collect()
+    }
+
+    fn config_of(&self, record: &Record) -> Option<Arc<Cluster>> {
+        let own = self.record().is_some_and(|own| own.config.digest == record.config.digest);
+        if own { self.config.clone() } else { (self.parse)(&record.config.text).ok().map(Arc::new) }
+    }
+
+    /// The words give this candidacy the vote that the dead one had.
+    pub(super) fn inherit(
+        &mut self,
+        epoch: Epoch,
+        best: Record,
+        dead: &BTreeSet<NodeId>,
+        asked: Time,
+    ) {
         self.joined = true;
         self.commands.forget_word(None);
-        let incarnation = self.peers.get(&dead).and_then(|peer| peer.session.live());
-        self.prove(&dead, incarnation, crate::peer::ProofBy::Operator);
-        self.become_coordinator(epoch, best, &[self.id.clone()].into(), &[dead].into(), asked);
+        for node in dead {
+            let incarnation = self.peers.get(node).and_then(|peer| peer.session.live());
+            self.prove(node, incarnation, crate::peer::ProofBy::Operator);
+        }
+        self.become_coordinator(epoch, best, &[self.id.clone()].into(), dead, asked);
     }
 
     /// How long this node waits in a tie before it shoots: the side that hosts less, by the

@@ -196,3 +196,133 @@ fn r20_who_left_a_pair_in_order_goes_on_by_the_operators_word() {
     assert_eq!(lab.holders("web"), ["b"], "{}", lab.log.join("\n"));
     assert_eq!(lab.status("b").nodes.iter().filter(|node| node.voter).count(), 2);
 }
+
+/// Two nodes that only follow as yet, and the word about the only voter: it is an heir's only with the votes of all
+/// others who could be one, or the word about those, too.
+#[test]
+fn r20_two_nodes_that_are_told_of_the_only_voters_death_do_not_both_inherit() {
+    for (cut, told, heirs) in [(false, "b", 1), (false, "b c", 1), (true, "b", 0), (true, "b c", 0)]
+    {
+        let mut lab = Lab::founded("device a b c | web@a");
+        let has = |lab: &Lab, name: &str| lab.machines[&NodeId::new(name)].disk.record.is_some();
+        while !(has(&lab, "b") && has(&lab, "c")) {
+            lab.run(Span::millis(10));
+        }
+        lab.run(Span::millis(100));
+        let record = lab.machines[&NodeId::new("b")].disk.record.clone().unwrap_or_default();
+        assert_eq!(record.voters.len(), 1, "{:?}", record.voters);
+        lab.crash(&"a".into());
+        if cut {
+            lab.cut("b", "c");
+        }
+        lab.run(Span::secs(20));
+        for node in told.split(' ') {
+            ask(&mut lab, node, 1, Command::ConfirmDead { node: "a".into() });
+            lab.run(Span::millis(if cut { 0 } else { 50 }));
+        }
+        lab.run(Span::secs(20));
+        assert!(lab.twice.is_empty(), "{:?}\n{}", lab.twice, lab.log.join("\n"));
+        let holders = lab.holders("web").len();
+        assert_eq!(holders, heirs, "cut {cut}, told {told}: {}", lab.log.join("\n"));
+        if cut {
+            let why = lab.status("b").groups[0].reason.clone();
+            assert!(why.ends_with("`crm confirm-dead a` and `crm confirm-dead c`"), "{why}");
+        }
+    }
+}
+
+/// The only voter gave another its vote while this one was away, and they committed changes.
+#[test]
+fn r20_who_was_away_inherits_nothing_from_who_had_given_another_a_vote() {
+    for cut in [false, true] {
+        let mut lab = Lab::new("none a b c- | web@c");
+        lab.run(Span::secs(4));
+        lab.handle(&"b".into(), Input::Shutdown { how: Shutdown::Leave });
+        lab.run(Span::secs(5));
+        lab.crash(&"b".into());
+        crate::steps::apply(&mut lab, "a", 1, "none a b c | web@c");
+        lab.run(Span::secs(30));
+        let record = lab.machines[&NodeId::new("c")].disk.record.clone().unwrap_or_default();
+        assert_eq!(record.voters.keys().map(NodeId::as_str).collect::<Vec<_>>(), ["a", "c"]);
+        lab.crash(&"a".into());
+        if cut {
+            lab.cut("b", "c");
+        }
+        lab.boot(&"b".into());
+        lab.run(Span::secs(20));
+        ask(&mut lab, "b", 1, Command::ConfirmDead { node: "a".into() });
+        lab.run(Span::secs(5));
+        ask(&mut lab, "c", 1, Command::ConfirmDead { node: "a".into() });
+        lab.run(Span::secs(20));
+        let one = if cut { ["-", "c"].map(str::to_owned).into() } else { ["c".to_owned()].into() };
+        assert_eq!(lab.coordinators(), one, "{}", lab.log.join("\n"));
+        assert_eq!(lab.holders("web"), ["c"], "{}", lab.log.join("\n"));
+        assert!(!lab.log.iter().any(|line| line.contains("fork:")), "{}", lab.log.join("\n"));
+    }
+}
+
+/// The same with a node that this one's record does not know at all. It speaks with the key: this record is old.
+#[test]
+fn r20_a_word_is_refused_while_a_node_that_is_not_in_the_record_speaks() {
+    let mut lab = Lab::new("none a b c- | web@a");
+    lab.run(Span::secs(4));
+    crate::steps::apply(&mut lab, "a", 1, "none a b | web@a");
+    lab.run(Span::secs(2));
+    lab.crash(&"c".into());
+    lab.handle(&"b".into(), Input::Shutdown { how: Shutdown::Leave });
+    lab.run(Span::secs(5));
+    if let Some(machine) = lab.machines.get_mut(&"c".into()) {
+        machine.disk = crm_core::record::Stored::new(crm_core::id::StoreId(99));
+    }
+    lab.boot(&"c".into());
+    crate::steps::apply(&mut lab, "a", 2, "none a b c | web@c");
+    lab.run(Span::secs(30));
+    let record = lab.machines[&NodeId::new("c")].disk.record.clone().unwrap_or_default();
+    assert_eq!(record.voters.keys().map(NodeId::as_str).collect::<Vec<_>>(), ["a", "c"]);
+    lab.crash(&"a".into());
+    lab.boot(&"b".into());
+    lab.run(Span::secs(20));
+    ask(&mut lab, "b", 3, Command::ConfirmDead { node: "a".into() });
+    lab.run(Span::secs(5));
+    let told = format!("{:?}", lab.replies.last());
+    assert!(told.contains("node c speaks with the key of this cluster"), "{told}");
+    ask(&mut lab, "c", 4, Command::ConfirmDead { node: "a".into() });
+    lab.run(Span::secs(20));
+    assert!(!lab.log.iter().any(|line| line.contains("fork:")), "{}", lab.log.join("\n"));
+    assert_eq!(lab.holders("web"), ["c"], "{}", lab.log.join("\n"));
+    assert!(!lab.coordinators().contains("b"), "{}", lab.log.join("\n"));
+}
+
+/// H35: the one that was rightly called dead comes back with changes that it made while the other was away, whatever
+/// their number: away in order, so without a vote, or fenced, so with one in its own record.
+#[test]
+fn h35_who_was_called_dead_and_comes_back_with_changes_of_its_own_does_not_mix_them() {
+    for (fenced, changes) in [false, true].into_iter().flat_map(|f| (1..5).map(move |c| (f, c))) {
+        let mut lab = Lab::new("device a b | web@a");
+        lab.run(Span::secs(4));
+        if fenced {
+            lab.crash(&"b".into());
+        } else {
+            lab.handle(&"b".into(), Input::Shutdown { how: Shutdown::Leave });
+        }
+        lab.run(Span::secs(5));
+        for change in 0..changes {
+            ask(&mut lab, "a", change, Command::Restart { group: "web".into() });
+            lab.run(Span::secs(2));
+        }
+        lab.crash(&"a".into());
+        lab.crash(&"b".into());
+        lab.boot(&"b".into());
+        lab.run(Span::secs(20));
+        ask(&mut lab, "b", 9, Command::ConfirmDead { node: "a".into() });
+        lab.run(Span::secs(20));
+        assert_eq!(lab.holders("web"), ["b"], "{:?}\n{}", lab.replies, lab.log.join("\n"));
+        lab.boot(&"a".into());
+        lab.run(Span::secs(20));
+        let told = format!("{fenced} {changes}: {}", lab.log.join("\n"));
+        assert!(lab.twice.is_empty(), "I1: {:?} {told}", lab.twice);
+        assert_eq!(lab.holders("web"), ["b"], "{told}");
+        assert!(lab.log.iter().any(|line| line.contains("a fork: ")), "{told}");
+        assert_eq!(lab.status("b").coordinator, Some("b".into()), "{told}");
+    }
+}
