@@ -144,14 +144,17 @@ impl<R: Rules> Node<R> {
         !has && (dog.armed || dog.inherited) && !counted && leased && self.nothing_runs()
     }
 
-    /// R21: a stop of what this node owns failed, no device could fence it, and the watchdog can.
+    /// R21: a stop of what this node owns failed, no device could fence it, and the watchdog can. Or of what another
+    /// one owns by now: this run was counted out, and went on (AS2, AS4).
     fn is_to_be_reset(&self) -> bool {
         let (Some(cluster), Some(record)) = (&self.config, self.record()) else { return false };
+        let by_device = cluster.has_device(&self.id);
         let failed = self.report.groups.iter().any(|(group, state)| {
-            state.phase == GroupPhase::StopFailed && record.owner(group) == Some(&self.id)
+            state.phase == GroupPhase::StopFailed
+                && record.owner(group).is_some_and(|owner| *owner != self.id || !by_device)
         });
         let quiet = record.intents.maintenance.is_some();
-        failed && self.watchdog.armed && !quiet && !cluster.has_device(&self.id)
+        failed && self.watchdog.armed && !quiet
     }
 
     fn tell_of_hunger(&mut self, may: bool) {
@@ -163,7 +166,7 @@ impl<R: Rules> Node<R> {
             return;
         }
         let why = if self.is_to_be_reset() {
-            "a stop failed here and no device can fence this node"
+            "a stop failed here, and no device can fence this node or another one owns the group"
         } else {
             "the lease ended and not everything stopped in time"
         };

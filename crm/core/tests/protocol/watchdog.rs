@@ -187,3 +187,31 @@ fn r13_a_longer_lease_does_not_protect_a_coordinator_that_is_cut_off() {
     lab.run(Span::secs(100));
     once(&lab);
 }
+
+/// A watchdog that does not bite (AS4), or a machine whose clock stood still (AS2): counted out, the node comes back
+/// and cannot stop what another one owns by now. Its lease is good again, and yet it feeds no more.
+#[test]
+fn r21_who_cannot_stop_what_another_one_owns_by_now_is_reset() {
+    let mut lab = Lab::new("none L=3 S=1 W=4 a+ b+ c+ | g@c");
+    lab.run(Span::secs(6));
+    assert_eq!(lab.holders("g"), ["c"], "{:#?}", lab.log);
+    lab.cut("a", "c");
+    lab.cut("b", "c");
+    lab.stop_fails = Some("c".into());
+    for _ in 0..4000 {
+        lab.run(Span::millis(10));
+        let bites_late = lab.now + Span::secs(4);
+        let c = lab.machines.get_mut(&"c".into()).unwrap();
+        c.dog = c.dog.map(|(_, margin)| (bites_late, margin));
+    }
+    assert_eq!(
+        lab.holders("g").len(),
+        2,
+        "the others did not count it out\n{}",
+        lab.log.join("\n")
+    );
+    lab.cut.clear();
+    lab.run(Span::secs(10));
+    assert!(lab.log.iter().any(|line| line.contains("c RESET")), "{}", lab.log.join("\n"));
+    assert_eq!(lab.holders("g").len(), 1);
+}
