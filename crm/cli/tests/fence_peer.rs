@@ -26,6 +26,7 @@ const CLUSTER: &str = "cluster: shop\nnodes: {alpha: {links: [10.0.0.1]}, beta: 
 #[derive(Debug)]
 struct Told {
     status: Status,
+    config: String,
     /// One for each change, the last for all that follow.
     outcomes: Vec<Outcome>,
     changes: Vec<Change>,
@@ -84,7 +85,12 @@ impl Daemon {
     fn new(stand_in: &StandIn, status: Status, outcomes: Vec<Outcome>) -> Daemon {
         let socket = stand_in.directory.join("crm.sock");
         let listener = UnixListener::bind(&socket).expect("socket");
-        let told = Arc::new(Mutex::new(Told { status, outcomes, changes: Vec::new() }));
+        let told = Arc::new(Mutex::new(Told {
+            status,
+            config: CLUSTER.to_owned(),
+            outcomes,
+            changes: Vec::new(),
+        }));
         let shared = told.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -108,7 +114,7 @@ fn serve(stream: UnixStream, told: &Mutex<Told>) {
         let reply = match asked.request {
             Request::Status => Reply::Status(Box::new(told.status.clone())),
             Request::Config => {
-                Reply::Config(ConfigReport { digest: None, text: Some(CLUSTER.to_owned()) })
+                Reply::Config(ConfigReport { digest: None, text: Some(told.config.clone()) })
             }
             Request::Command(command) => {
                 told.changes.push(*command);
@@ -228,4 +234,37 @@ fn a_ban_is_lifted_once_drbd_says_that_the_copy_is_good() {
     daemon.told.lock().expect("lock").status = status(Some("beta"), &[], NodeState::Online);
     assert_eq!(call("crm-unfence-peer", &["--now"], &daemon, &stand_in, "r0"), 0);
     assert_eq!(daemon.changes().len(), 1);
+}
+
+/// The daemon of a banned node asks for its group: what came before the ban ends it as well.
+#[test]
+fn h24_a_ban_that_came_after_the_resync_is_lifted_when_the_daemon_asks() {
+    let stand_in = StandIn::new("once").found_in("05-syncing-b-target.b");
+    let banned = status(Some("beta"), &["alpha"], NodeState::Online);
+    let daemon = Daemon::new(&stand_in, banned, vec![done()]);
+    let once =
+        |stand_in: &StandIn| call("crm-unfence-peer", &["--once", "data"], &daemon, stand_in, "");
+    assert_eq!(once(&stand_in), 1);
+    assert!(daemon.changes().is_empty(), "the copy is not good yet");
+    let stand_in = stand_in.found_in("04-uptodate-both-secondary.a");
+    assert_eq!(once(&stand_in), 0);
+    assert!(
+        matches!(daemon.changes().as_slice(), [Change::LiftBan { .. }]),
+        "{:?}",
+        daemon.changes()
+    );
+}
+
+/// A group of two DRBD resources has one ban: one that is good again does not speak for the other.
+#[test]
+fn i8_a_ban_stays_until_every_resource_of_the_group_is_good() {
+    let stand_in = StandIn::new("two").found_in("04-uptodate-both-secondary.a");
+    let banned = status(Some("beta"), &["alpha"], NodeState::Online);
+    let daemon = Daemon::new(&stand_in, banned, vec![done()]);
+    let two = CLUSTER.replace("[drbd: r0]", "[drbd: r0, drbd: r1]");
+    daemon.told.lock().expect("lock").config = two;
+    assert_eq!(call("crm-unfence-peer", &["--once", "data"], &daemon, &stand_in, ""), 1);
+    assert!(daemon.changes().is_empty(), "{:?}", daemon.changes());
+    daemon.told.lock().expect("lock").config = CLUSTER.to_owned();
+    assert_eq!(call("crm-unfence-peer", &["--once", "data"], &daemon, &stand_in, ""), 0);
 }

@@ -4,6 +4,7 @@
 //! chatty agents) keeps the others or the timers waiting. Real-time priority would make a loop that
 //! spins a danger; it sleeps whenever nothing is due.
 
+use crate::bans::OwnBans;
 use crate::clock;
 use crate::control::Shared;
 use crate::duties::Flow;
@@ -51,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) watches: Watches,
     pub(crate) watchdog: Watchdog,
     pub(crate) reaper: Reaper,
+    pub(crate) bans: OwnBans,
     pub(crate) shared: Rc<Shared>,
     pub(crate) events: Rc<RefCell<EventLog>>,
     pub(crate) tell: Tell,
@@ -180,6 +182,11 @@ impl Daemon {
                 cgroups.sweep();
             }
         }
+        let (node, id) = (&self.node, &self.id);
+        self.parts.bans.look(now, || {
+            let groups = node.status(now).groups.into_iter();
+            groups.filter(|group| group.bans.contains_key(id)).map(|group| group.id).collect()
+        });
         self.questions.expire(now, &self.node);
         if self.ends_by.is_some_and(|limit| now >= limit) {
             return Err("the core did not end in time; ended without it".to_owned());
@@ -198,7 +205,8 @@ impl Daemon {
             self.questions.deadline(),
             self.ends_by,
         ];
-        deadlines.into_iter().flatten().fold(self.next_sweep, Time::min)
+        let own = self.next_sweep.min(self.parts.bans.deadline());
+        deadlines.into_iter().flatten().fold(own, Time::min)
     }
 
     fn take_batch(

@@ -5,6 +5,7 @@
 //! `event_loop` (one thread that never blocks), `duties` (what each output does). Disk writes and
 //! file watching have threads of their own, agents and fencing devices are child processes.
 
+mod bans;
 mod clock;
 mod control;
 mod draft;

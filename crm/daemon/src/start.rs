@@ -1,6 +1,7 @@
 //! From the command line to the event loop: everything that must be right before the first packet
 //! is sent, each with a plain refusal.
 
+use crate::bans::OwnBans;
 use crate::control::{Control, Shared};
 use crate::draft::Draft;
 use crate::event_loop::{Daemon, Parts};
@@ -213,6 +214,7 @@ fn parts(
         watches: Watches::new(tell.clone()),
         watchdog: Watchdog::new(tell.clone(), watchdog_marker(options)),
         reaper,
+        bans: OwnBans::new(clock::now(), options.socket()),
         shared,
         events,
         tell,

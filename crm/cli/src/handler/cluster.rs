@@ -3,7 +3,7 @@
 use super::Call;
 use crm_api::{Client, Reply, Request};
 use crm_core::id::{GroupId, NodeId};
-use crm_core::model::{AgentClass, Cluster};
+use crm_core::model::{AgentClass, Cluster, Resource};
 use crm_core::operator::{Command, Outcome};
 use crm_core::status::{GroupStatus, Status};
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ pub(super) enum Why {
 pub(super) struct Seen {
     pub(super) me: NodeId,
     pub(super) group: GroupId,
+    /// The DRBD resources that the group promotes.
+    pub(super) copies: Vec<String>,
     pub(super) status: Status,
 }
 
@@ -54,7 +56,8 @@ pub(super) fn persist<T>(
     }
 }
 
-pub(super) fn look(call: &Call) -> Result<(Client, Seen), Why> {
+/// `group`, or the one that promotes the resource of this call.
+pub(super) fn look(call: &Call, group: Option<GroupId>) -> Result<(Client, Seen), Why> {
     let mut client = Client::connect(&call.socket).map_err(|e| Why::NotNow(e.to_string()))?;
     let status = match ask(&mut client, Request::Status)? {
         Reply::Status(status) => *status,
@@ -67,20 +70,25 @@ pub(super) fn look(call: &Call) -> Result<(Client, Seen), Why> {
     let cluster = text
         .and_then(|text| crm_config::check("cluster.yaml", &text, &crm_config::NoCatalog).cluster)
         .ok_or_else(|| Why::NotNow("the daemon has no configuration".to_owned()))?;
-    let group = group_of(&cluster, &call.resource)
+    let group = group
+        .or_else(|| group_of(&cluster, &call.resource))
         .ok_or_else(|| Why::Never(format!("no group of the cluster promotes {}", call.resource)))?;
+    let promoted = cluster.group(&group).into_iter().flat_map(|group| &group.resources);
+    let copies = promoted.filter_map(copy).cloned().collect();
     let me = status.node.clone();
     let me = me.ok_or_else(|| Why::NotNow("the daemon does not know its name yet".to_owned()))?;
-    Ok((client, Seen { me, group, status }))
+    Ok((client, Seen { me, group, copies, status }))
+}
+
+/// The DRBD resource that this one promotes.
+fn copy(resource: &Resource) -> Option<&String> {
+    let drbd = resource.agent.class == AgentClass::Own && resource.agent.name == "drbd";
+    resource.params.get("drbd_resource").filter(|_| drbd)
 }
 
 /// The group that promotes a DRBD resource.
 fn group_of(cluster: &Cluster, resource: &str) -> Option<GroupId> {
-    let promotes = |one: &crm_core::model::Resource| {
-        one.agent.class == AgentClass::Own
-            && one.agent.name == "drbd"
-            && one.params.get("drbd_resource").is_some_and(|name| name == resource)
-    };
+    let promotes = |one: &Resource| copy(one).is_some_and(|name| name == resource);
     let group = cluster.groups.iter().find(|group| group.resources.iter().any(promotes))?;
     Some(group.id.clone())
 }

@@ -77,7 +77,7 @@ fn record(call: &Call) -> Result<u8, Why> {
         let what = "expected DRBD_RESOURCE and DRBD_PEER in the environment, found them missing";
         return Err(Why::Never(what.to_owned()));
     }
-    let (mut client, seen) = look(call)?;
+    let (mut client, seen) = look(call, None)?;
     may_ask(&seen)?;
     for peer in &call.peers {
         commit(

@@ -3,10 +3,13 @@
 //!
 //! DRBD waits for its handlers, so the work is done by a process of its own: it waits until DRBD
 //! itself says that the copy is good, and only then asks the cluster to lift the ban.
+//!
+//! The daemon of a node that is banned calls it as well, from time to time (`--once GROUP`): a resync
+//! may end before the ban is committed, or while nobody can lift it, and DRBD tells of it once.
 
 use super::cluster::{Why, commit, look, persist};
 use super::{Call, tell};
-use crm_core::id::NodeId;
+use crm_core::id::{GroupId, NodeId};
 use crm_core::operator::Command;
 use crm_drbd::state::{Connection, Disk};
 use crm_drbd::{Eligibility, RecordWord, Resource};
@@ -18,13 +21,27 @@ use std::time::Duration;
 const NAME: &str = "crm-unfence-peer";
 /// Says that this is the process of its own.
 const NOW: &str = "--now";
+/// Says that the daemon asks, for a group.
+const ONCE: &str = "--once";
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The longest that DRBD's tools may take.
 const TOOLS: Duration = Duration::from_secs(10);
 
 pub(super) fn run(call: &Call, args: &[OsString]) -> u8 {
+    if let (Some(word), Some(group)) = (args.get(1), args.get(2).and_then(|name| name.to_str()))
+        && word == ONCE
+    {
+        // Why it is not lifted yet was told when it was placed.
+        return match lift(call, Some(group.into())) {
+            Ok(said) => {
+                tell(NAME, &format!("group {group}: {said}"));
+                0
+            }
+            Err(_) => 1,
+        };
+    }
     if args.get(1).is_some_and(|word| word == NOW) {
-        return match persist(PATIENCE, || lift(call)) {
+        return match persist(PATIENCE, || lift(call, None)) {
             Ok(said) => {
                 tell(NAME, &format!("{}: {said}", call.resource));
                 0
@@ -50,21 +67,24 @@ fn detach() -> std::io::Result<()> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(drop)
 }
 
-fn lift(call: &Call) -> Result<String, Why> {
-    if call.resource.is_empty() {
+fn lift(call: &Call, group: Option<GroupId>) -> Result<String, Why> {
+    if call.resource.is_empty() && group.is_none() {
         return Err(Why::Never("expected DRBD_RESOURCE in the environment, found none".to_owned()));
     }
-    let (mut client, seen) = look(call)?;
+    let (mut client, seen) = look(call, group)?;
     let banned = seen.group().map(|group| group.bans.clone()).unwrap_or_default();
     if banned.is_empty() {
         return Ok("no copy is banned".to_owned());
     }
     let picture = crm_agents::drbd::picture(TOOLS).map_err(Why::NotNow)?;
-    let resource = picture.get(&call.resource);
-    let resource = resource.ok_or_else(|| Why::NotNow("the resource is not up here".to_owned()))?;
     let mut said = Vec::new();
     for (node, ban) in banned.into_iter().filter(|(node, _)| concerns(call, &seen.me, node)) {
-        is_whole(resource, node == seen.me)?;
+        // The ban is the group's: one of its resources that is good again does not speak for another.
+        for name in &seen.copies {
+            let resource = picture.get(name);
+            let resource = resource.ok_or_else(|| Why::NotNow(format!("{name} is not up here")))?;
+            is_whole(resource, node == seen.me)?;
+        }
         let group = seen.group.clone();
         said.push(commit(&mut client, Command::LiftBan { group, node, ban })?);
     }
