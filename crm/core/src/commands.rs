@@ -45,7 +45,7 @@ pub(crate) struct Commands {
     /// The operator's word that a silent node is dead, for a side without a coordinator (R20): for one
     /// candidacy, and not beyond this time. Several count together.
     pub(crate) words: BTreeMap<NodeId, Time>,
-    /// Who is in no record of this node's spoke last, and when: that record may be an old one.
+    /// Who is not in this node's record and has a newer one, and when it spoke last.
     pub(crate) stranger: Option<(NodeId, Time)>,
 }
 
@@ -110,11 +110,9 @@ impl<R: Rules> Node<R> {
         if let Some((stranger, _)) = self.commands.stranger.as_ref().filter(lately) {
             return Some(refused(
                 format!(
-                    "node {stranger} speaks with the key of this cluster and is not in the record of this node: others may have gone on without it"
+                    "node {stranger}, which is not in the record of this node, has a newer one: others went on without this node"
                 ),
-                &format!(
-                    "give the word on node {stranger}; if it was taken out of the cluster, stop crmd there first"
-                ),
+                &format!("give the word on node {stranger}"),
             ));
         }
         match self.peers.get(node) {

@@ -76,7 +76,12 @@ impl<R: Rules> Node<R> {
         }
         if !self.peers.contains_key(from) && !self.admit_stranger(from) {
             self.refused.not_a_member += 1;
-            self.commands.stranger = Some((from.clone(), self.now));
+            // Who joins, or was taken out, has nothing newer.
+            if let Message::Heartbeat(beat) = &packet.message
+                && beat.stamp > self.stamp()
+            {
+                self.commands.stranger = Some((from.clone(), self.now));
+            }
             return;
         }
         let now = self.now;

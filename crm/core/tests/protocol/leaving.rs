@@ -261,9 +261,9 @@ fn r20_who_was_away_inherits_nothing_from_who_had_given_another_a_vote() {
     }
 }
 
-/// The same with a node that this one's record does not know at all. It speaks with the key: this record is old.
+/// The same with a node that this one's record does not know at all: it speaks with the key, of a newer record.
 #[test]
-fn r20_a_word_is_refused_while_a_node_that_is_not_in_the_record_speaks() {
+fn r20_a_word_is_refused_while_an_unknown_node_speaks_of_a_newer_record() {
     let mut lab = Lab::new("none a b c- | web@a");
     lab.run(Span::secs(4));
     crate::steps::apply(&mut lab, "a", 1, "none a b | web@a");
@@ -285,7 +285,10 @@ fn r20_a_word_is_refused_while_a_node_that_is_not_in_the_record_speaks() {
     ask(&mut lab, "b", 3, Command::ConfirmDead { node: "a".into() });
     lab.run(Span::secs(5));
     let told = format!("{:?}", lab.replies.last());
-    assert!(told.contains("node c speaks with the key of this cluster"), "{told}");
+    assert!(
+        told.contains("node c, which is not in the record of this node, has a newer one"),
+        "{told}"
+    );
     ask(&mut lab, "c", 4, Command::ConfirmDead { node: "a".into() });
     lab.run(Span::secs(20));
     assert!(!lab.log.iter().any(|line| line.contains("fork:")), "{}", lab.log.join("\n"));
