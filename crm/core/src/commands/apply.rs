@@ -11,6 +11,9 @@ use crate::plan::retired;
 use crate::record::{ConfigText, Record};
 use crate::rules::Rules;
 
+/// Resources of earlier definitions that are remembered of one group.
+const LEFT_MAX: usize = 64;
+
 impl<R: Rules> Node<R> {
     pub(super) fn apply(
         &self,
@@ -85,6 +88,16 @@ impl<R: Rules> Node<R> {
                 ),
             ));
         }
+        if let Some((group, left)) = overfull(cluster, &parsed, next) {
+            return Err(refused(
+                format!(
+                    "group {group} may still run {left} resources of earlier definitions, more than are kept"
+                ),
+                &format!(
+                    "let them stop first (`crm maintenance off`, `crm clear {group}`), and apply again"
+                ),
+            ));
+        }
         next.config = new;
         Ok("the configuration is in force".to_owned())
     }
@@ -101,6 +114,14 @@ fn refuse_to_cut_off(cut_off: &CutOff) -> Outcome {
             "change one of its `links` after the other; or take the node out, apply, and let it join again",
         ),
     }
+}
+
+/// A group that was changed again and again while nothing of it could stop: the record has its bounds (I10).
+fn overfull(before: &Cluster, after: &Cluster, record: &Record) -> Option<(GroupId, usize)> {
+    let had = retired::may_run(record, before).into_iter();
+    had.map(|(id, old)| (retired::left(&old, after.group(&id)).count(), id))
+        .find(|(left, _)| *left > LEFT_MAX)
+        .map(|(left, id)| (id, left))
 }
 
 /// A resource that leaves a group with an owner and turns up in another one: two nodes could run it.

@@ -249,3 +249,25 @@ fn apply_a_change_of_addresses_cuts_nobody_off() {
         assert_eq!(matches!(lab.replies[0].2, Outcome::Done { .. }), ok, "{:?}", lab.replies);
     }
 }
+
+/// A group that is changed again and again under maintenance: the record does not grow for ever.
+#[test]
+fn i10_what_is_remembered_of_a_group_is_bounded() {
+    let mut lab = Lab::new("device a b c | g@a:of=x0");
+    lab.run(Span::secs(4));
+    ask(&mut lab, "b", 1, Command::Maintenance { on: true, lasts: None });
+    lab.run(Span::millis(500));
+    for number in 1..100 {
+        apply(&mut lab, "b", 1 + number, &format!("device a b c | g@a:of=x{number}"));
+        lab.run(Span::millis(100));
+    }
+    let record = lab.machines[&"b".into()].disk.record.clone().unwrap_or_default();
+    assert_eq!(record.retired[&"g".into()].resources.len(), 64);
+    assert!(matches!(lab.replies.last(), Some((_, 100, Outcome::Refused { .. }))));
+    ask(&mut lab, "b", 101, Command::Maintenance { on: false, lasts: None });
+    lab.run(Span::secs(20));
+    apply(&mut lab, "b", 102, "device a b c | g@a:of=z");
+    lab.run(Span::secs(5));
+    once(&lab);
+    assert_eq!(lab.holders("z"), ["a"], "{:?}", lab.replies.last());
+}
