@@ -17,6 +17,8 @@ mod failover;
 mod files;
 #[path = "machines/fork_bomb.rs"]
 mod fork_bomb;
+#[path = "machines/hung.rs"]
+mod hung;
 #[path = "machines/laboratory.rs"]
 mod laboratory;
 #[path = "machines/layout.rs"]

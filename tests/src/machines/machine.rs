@@ -142,9 +142,10 @@ impl Machine {
     ) -> Result<Self> {
         let name = &specification.name;
         let file = |kind: &str| directory.join(format!("{name}.{kind}"));
-        // On a busy host the kernel's check of its timer may find that none ticks, and stand still.
+        // On a busy host the kernel's check of its timer may find that none ticks, and stand still. Of a machine that is
+        // stopped for longer than 4.7 s the default clock loses time (its counter wraps), and its watchdog with it.
         let mut words = format!(
-            "console=ttyS0 panic=1 loglevel=4 no_timer_check net.ifnames=0 systemd.hostname={name}"
+            "console=ttyS0 panic=1 loglevel=4 no_timer_check clocksource=tsc tsc=reliable net.ifnames=0 systemd.hostname={name}"
         );
         words.push_str(&format!(" systemd.machine_id={:032x}", 0x1ab_0000 + u128::from(number)));
         let mut arguments: Vec<String> = Vec::new();
