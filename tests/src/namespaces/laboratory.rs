@@ -434,12 +434,12 @@ impl Drop for Laboratory {
             }
         }
         drop(self.groups.take());
+        for node in self.nodes.values() {
+            let _ = std::fs::remove_dir_all(memory(&node.disk));
+        }
         if std::thread::panicking() {
             eprintln!("logs of the nodes are kept in {}", self.directory.display());
         } else {
-            for node in self.nodes.values() {
-                let _ = std::fs::remove_dir_all(memory(&node.disk));
-            }
             let _ = std::fs::remove_dir_all(&self.directory);
         }
     }
