@@ -1,6 +1,5 @@
 //! Does a web server answer at a URL? Plain HTTP to one address, one question, one answer.
 
-use std::io::{Read, Write};
 use std::time::Duration;
 
 use crate::contract::{Failure, Parameters};
@@ -72,32 +71,15 @@ impl Page {
         let deadline = deadline.at_most(LONGEST);
         let url = format!("http://{}{}", self.host, self.path);
         let explain = |error: std::io::Error| format!("{url}: {error}");
-        let mut stream = tcp::connect(&self.address, deadline)?;
-        stream.set_write_timeout(Some(LONGEST)).map_err(explain)?;
+        let stream = tcp::connect(&self.address, deadline)?;
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: crm\r\nConnection: close\r\n\r\n",
             self.path, self.host
         );
-        stream.write_all(request.as_bytes()).map_err(explain)?;
-        let mut answer = Vec::new();
-        let mut buffer = [0; 8192];
-        while answer.len() < MOST_READ {
-            let left = deadline.remaining();
-            if left.is_zero() {
-                return Err(format!("{url}: no whole answer within {} s", LONGEST.as_secs()));
-            }
-            stream.set_read_timeout(Some(left)).map_err(explain)?;
-            match stream.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => answer.extend(&buffer[..count]),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(explain(error)),
-            }
-            // The first line is enough where nothing is expected on the page.
-            if self.expect.is_none() && answer.contains(&b'\n') {
-                break;
-            }
-        }
+        // The first line is enough where nothing is expected on the page.
+        let enough = |answer: &[u8]| self.expect.is_none() && answer.contains(&b'\n');
+        let answer = tcp::exchange(stream, request.as_bytes(), deadline, MOST_READ, enough)
+            .map_err(explain)?;
         self.judge(&String::from_utf8_lossy(&answer)).map_err(|found| format!("{url}: {found}"))
     }
 

@@ -1,6 +1,5 @@
 //! Does the NFS server answer? The null procedure of NFS version 4 over TCP (RFC 5531, RFC 7530).
 
-use std::io::{Read, Write};
 use std::time::Duration;
 
 use super::kernel::PORT;
@@ -11,15 +10,13 @@ use crate::tcp;
 pub(super) fn ask(deadline: Deadline) -> Result<(), String> {
     let deadline = deadline.at_most(LONGEST);
     let explain = |error: std::io::Error| format!("the NFS server gave no answer: {error}");
-    let mut stream = tcp::connect(&format!("127.0.0.1:{PORT}"), deadline)?;
-    let left = deadline.remaining().max(Duration::from_millis(1));
-    stream.set_read_timeout(Some(left)).map_err(explain)?;
+    let stream = tcp::connect(&format!("127.0.0.1:{PORT}"), deadline)?;
     let number = std::process::id();
-    stream.write_all(&request(number)).map_err(explain)?;
     // The whole answer is as long as this; a shorter one is none.
-    let mut answer = [0; ANSWER];
-    stream.read_exact(&mut answer).map_err(explain)?;
-    judge(number, &answer)
+    let answer =
+        tcp::exchange(stream, &request(number), deadline, ANSWER, |_| false).map_err(explain)?;
+    let answer = answer.first_chunk().ok_or("the NFS server's answer ended too early")?;
+    judge(number, answer)
 }
 
 /// One record with a call: program, version, procedure, and neither credentials nor verifier.

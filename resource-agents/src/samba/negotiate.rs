@@ -1,7 +1,6 @@
 //! The first question of an SMB client: which version do you speak? A server that answers it has read its
 //! configuration, accepted the connection and made a process for it.
 
-use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,23 +15,8 @@ pub(super) fn ask(server: SocketAddr, deadline: Deadline) -> Result<(), String> 
             "{server} gave no answer to a negotiate request: {error}; does `hosts allow` leave it out?"
         )
     };
-    let mut stream = tcp::connect(&server.to_string(), deadline)?;
-    stream.write_all(&request()).map_err(explain)?;
-    let mut answer = Vec::new();
-    let mut buffer = [0; 512];
-    while answer.len() < ENOUGH {
-        let left = deadline.remaining();
-        if left.is_zero() {
-            return Err(format!("{server} gave no answer within {} s", LONGEST.as_secs()));
-        }
-        stream.set_read_timeout(Some(left)).map_err(explain)?;
-        match stream.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => answer.extend(&buffer[..count]),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(explain(error)),
-        }
-    }
+    let stream = tcp::connect(&server.to_string(), deadline)?;
+    let answer = tcp::exchange(stream, &request(), deadline, ENOUGH, |_| false).map_err(explain)?;
     judge(&answer).map_err(|found| format!("{server} {found}"))
 }
 
