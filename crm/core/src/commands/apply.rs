@@ -116,10 +116,13 @@ fn refuse_to_cut_off(cut_off: &CutOff) -> Outcome {
     }
 }
 
-/// A group that was changed again and again while nothing of it could stop: the record has its bounds (I10).
+/// A group that was changed again and again while nothing of it could stop: the record has its bounds (I10). What one
+/// change takes out is bounded by the configuration.
 fn overfull(before: &Cluster, after: &Cluster, record: &Record) -> Option<(GroupId, usize)> {
     let had = retired::may_run(record, before).into_iter();
-    had.map(|(id, old)| (retired::left(&old, after.group(&id)).count(), id))
+    let again = had.filter(|(id, _)| record.retired.contains_key(id));
+    again
+        .map(|(id, old)| (retired::left(&old, after.group(&id)).count(), id))
         .find(|(left, _)| *left > LEFT_MAX)
         .map(|(left, id)| (id, left))
 }

@@ -33,10 +33,7 @@ fn changed(old: &Group, new: Option<&Group>) -> Option<ResourceId> {
         all.filter(|resource| resource.observe_everywhere).cloned().collect()
     };
     let (old, new) = (copies(Some(old)), copies(new));
-    let same = |one: &Resource, other: &Resource| {
-        one.agent == other.agent && one.params == other.params && one.args == other.args
-    };
-    let lacks = |of: &[Resource], one: &Resource| !of.iter().any(|other| same(one, other));
+    let lacks = |of: &[Resource], one: &Resource| !of.iter().any(|other| other.acts_alike(one));
     let gone = old.iter().find(|resource| lacks(&new, resource));
     gone.or_else(|| new.iter().find(|resource| lacks(&old, resource))).map(|r| r.id.clone())
 }

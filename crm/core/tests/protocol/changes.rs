@@ -271,3 +271,16 @@ fn i10_what_is_remembered_of_a_group_is_bounded() {
     once(&lab);
     assert_eq!(lab.holders("z"), ["a"], "{:?}", lab.replies.last());
 }
+
+/// What one change takes out of a group is not too much, however much it is.
+#[test]
+fn i10_a_large_group_that_runs_is_dropped_at_once() {
+    let things: Vec<String> = (0..100).map(|number| format!("x{number}")).collect();
+    let mut lab = Lab::new(&format!("device a b c | g@a:of={}", things.join(",")));
+    lab.run(Span::secs(20));
+    assert_eq!(lab.holders("x99"), ["a"]);
+    apply(&mut lab, "b", 1, "device a b c | h@b");
+    lab.run(Span::secs(20));
+    assert!(matches!(lab.replies[0].2, Outcome::Done { .. }), "{:?}", lab.replies);
+    assert!(lab.holders("x0").is_empty());
+}
