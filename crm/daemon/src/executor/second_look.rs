@@ -53,6 +53,8 @@ pub(super) async fn look(
             (_, OpOutcome::Cancelled) => return Look::Cancelled,
             (Action::Start, OpOutcome::NotRunning) => "does not run",
             (Action::Stop, OpOutcome::Done) => "runs",
+            // A status that hangs where something was stopped is no word of its end.
+            (Action::Stop, OpOutcome::TimedOut) => "may run (that did not end in time)",
             _ => return Look::Agrees,
         };
         if Instant::now() + AGAIN_AFTER >= enough.min(end) {

@@ -429,3 +429,14 @@ fn hb24_a_status_that_lags_behind_is_waited_for() {
         assert_eq!(result.outcome, OpOutcome::Done, "{action:?}");
     }
 }
+
+/// Unknown is no "stopped": a status that hangs after the stop does not agree with it.
+#[test]
+fn hb24_a_stop_whose_status_hangs_is_not_believed() {
+    let dir = crate::testing::Dir::new();
+    script(dir.path(), "hangs", "case $1 in stop) exit 0 ;; *) exec sleep 600 ;; esac");
+    let operation = with_timeout("heartbeat:hangs", Action::Stop, 700);
+    let (result, _) = run(dir.path(), &operation, None);
+    assert_eq!(result.outcome, OpOutcome::Failed { code: 0 });
+    assert!(result.reason.is_some_and(|reason| reason.contains("did not end in time")));
+}
