@@ -3,7 +3,7 @@
 //! DRBD tells of the end of a resync once, by its handler. That can be before the ban is committed which it
 //! would end, or while nobody can commit. The handler judges; here it is only called again.
 
-use crate::sys::Spawn;
+use crate::sys::{Child, Spawn};
 use crm_core::id::GroupId;
 use crm_core::time::{Span, Time};
 use std::ffi::CString;
@@ -17,17 +17,21 @@ use std::path::{Path, PathBuf};
 const HANDLER: &str = "/usr/lib/crm/crm-unfence-peer";
 /// Between two looks.
 const EVERY: Span = Span::secs(15);
+/// A call that takes longer is ended: DRBD's tools can wait in the kernel.
+const PATIENCE: Span = Span::secs(60);
 
 #[derive(Debug)]
 pub(crate) struct OwnBans {
     handler: PathBuf,
     socket: PathBuf,
     next: Time,
+    /// Calls that have not ended, and since when.
+    open: Vec<(Time, Child)>,
 }
 
 impl OwnBans {
     pub(crate) fn new(now: Time, socket: PathBuf) -> OwnBans {
-        OwnBans { handler: PathBuf::from(HANDLER), socket, next: now + EVERY }
+        OwnBans { handler: PathBuf::from(HANDLER), socket, next: now + EVERY, open: Vec::new() }
     }
 
     /// When to look next.
@@ -42,18 +46,24 @@ impl OwnBans {
             return;
         }
         self.next = now + EVERY;
-        if !self.handler.exists() {
+        // One that is gone was reaped meanwhile, or is told to be.
+        self.open.retain(|(_, child)| matches!(child.try_wait(), Ok(None)));
+        for (_, child) in self.open.iter().filter(|(since, _)| now.since(*since) >= PATIENCE) {
+            child.kill_session();
+        }
+        if !self.open.is_empty() || !self.handler.exists() {
             return;
         }
         for group in banned() {
-            if let Err(error) = call(&self.handler, &self.socket, &group) {
-                tracing::debug!("cannot call {}: {error}", self.handler.display());
+            match call(&self.handler, &self.socket, &group) {
+                Ok(child) => self.open.push((now, child)),
+                Err(error) => tracing::debug!("cannot call {}: {error}", self.handler.display()),
             }
         }
     }
 }
 
-fn call(handler: &Path, socket: &Path, group: &GroupId) -> io::Result<()> {
+fn call(handler: &Path, socket: &Path, group: &GroupId) -> io::Result<Child> {
     let nothing = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
     let socket = [b"CRM_SOCKET=", socket.as_os_str().as_bytes()].concat();
     let spawn = Spawn {
@@ -74,7 +84,7 @@ fn call(handler: &Path, socket: &Path, group: &GroupId) -> io::Result<()> {
         cgroup: None,
         priority: None,
     };
-    spawn.start().map(drop)
+    spawn.start()
 }
 
 #[cfg(test)]
@@ -82,6 +92,48 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
     use std::time::{Duration, Instant};
+
+    /// A handler that hangs is called once, and ended.
+    #[test]
+    fn h24_a_call_that_hangs_is_not_joined_by_others_and_is_ended() {
+        let directory = std::env::temp_dir().join(format!("crm-hung-bans-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("directory");
+        let handler = directory.join("crm-unfence-peer");
+        std::fs::write(&handler, "#!/bin/sh\nexec sleep 600\n").expect("script");
+        std::fs::set_permissions(&handler, std::fs::Permissions::from_mode(0o755)).expect("mode");
+        let start = Time(1);
+        let mut bans = OwnBans::new(start, PathBuf::from("/run/crm/crm.sock"));
+        bans.handler = handler;
+        let mut now = start;
+        let mut called = 0;
+        let mut look = |bans: &mut OwnBans| {
+            now += EVERY;
+            bans.look(now, || {
+                called += 1;
+                vec!["db".into()]
+            });
+        };
+        for _ in 0..4 {
+            look(&mut bans);
+        }
+        assert_eq!(bans.open.len(), 1);
+        look(&mut bans);
+        let since = Instant::now();
+        while matches!(bans.open[0].1.try_wait(), Ok(None)) {
+            assert!(since.elapsed() < Duration::from_secs(20), "it was not ended");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        look(&mut bans);
+        assert_eq!(called, 2);
+        for (_, child) in &bans.open {
+            // Again until it is gone: before it leads its session, only it is ended.
+            while matches!(child.try_wait(), Ok(None)) {
+                child.kill_session();
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        std::fs::remove_dir_all(&directory).expect("removed");
+    }
 
     /// The handler is a stand-in that notes how it was called.
     #[test]

@@ -136,6 +136,12 @@ impl Child {
         }
     }
 
+    /// Ends it and what it started in its session. For a child whose end was not taken yet.
+    pub(crate) fn kill_session(&self) {
+        let _ = killpg(Pid::from_raw(self.pid), Signal::SIGKILL);
+        self.kill();
+    }
+
     /// Ends exactly this process.
     pub(crate) fn kill(&self) {
         let _ = super::pidfd_kill(&self.pidfd);
