@@ -1,5 +1,5 @@
-//! Memory that is never paged out and a priority that a busy machine cannot starve: both help to
-//! send heartbeats in time and neither is required.
+//! Memory that is there before it is needed and never paged out, and a priority that a busy machine
+//! cannot starve: they help to send heartbeats in time and none is required.
 
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
@@ -8,6 +8,20 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 const PRIORITY: i32 = 2;
 /// Lowest real-time priority, for the agents built in.
 const AGENTS: i32 = 1;
+
+/// What a daemon with a full history uses of the heap beyond its first minute, in bytes.
+const RESERVE: usize = 768 * 1024;
+/// Smaller than what the allocator takes from the kernel apart.
+const PIECE: usize = 64 * 1024;
+
+/// Takes from the kernel at once what the heap will need: a machine that is short of memory makes a process
+/// wait for every new page. Heartbeat did the same.
+pub(crate) fn reserve() {
+    crate::sys::keep_one_heap();
+    // Written and looked at, or neither the compiler nor the kernel would give any memory.
+    let pieces: Vec<Vec<u8>> = (0..RESERVE / PIECE).map(|_| vec![1; PIECE]).collect();
+    std::hint::black_box(&pieces);
+}
 
 /// Does what is permitted, and returns the agents' priority if it is; what is not is in the debug log.
 pub(crate) fn acquire() -> Option<i32> {

@@ -55,6 +55,7 @@ struct Checked {
 /// # Errors
 /// Why the daemon did not start or had to end; with a hint where there is a way out.
 pub(crate) fn start(options: &Options) -> Result<Option<Shutdown>, String> {
+    realtime::reserve();
     let mut checked = check(options)?;
     if options.realtime {
         checked.priority = realtime::acquire();

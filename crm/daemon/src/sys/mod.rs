@@ -51,6 +51,20 @@ pub(crate) fn round_robin(pid: i32, priority: i32) -> io::Result<()> {
     }))
 }
 
+/// One heap for all threads, which keeps what it once had from the kernel.
+#[cfg(target_env = "gnu")]
+pub(crate) fn keep_one_heap() {
+    // SAFETY: plain numbers; what is not taken changes nothing.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+    }
+}
+
+/// Other allocators are left as they are.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn keep_one_heap() {}
+
 nix::ioctl_readwrite!(watchdog_set_timeout, b'W', 6, libc::c_int);
 
 /// Sets the margin of a watchdog; the driver may choose another, which is returned, in seconds.
