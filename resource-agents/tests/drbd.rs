@@ -293,6 +293,33 @@ fn hb27_a_primary_without_disk_serves_and_says_so() {
     r0(&stuck).run("status").code(1).because("no-data");
 }
 
+/// DRBD answers with errors, and its handler for this halts the machine: here the group goes where it can.
+#[test]
+fn hb26_a_primary_without_any_good_copy_has_failed() {
+    for (disk, other, code) in [
+        ("Diskless", "UpToDate", 0),
+        ("Inconsistent", "UpToDate", 0),
+        ("UpToDate", "DUnknown", 0),
+        ("Diskless", "DUnknown", 1),
+        ("Inconsistent", "DUnknown", 1),
+        ("Failed", "Outdated", 1),
+        ("Inconsistent", "Inconsistent", 1),
+    ] {
+        let told = format!(
+            "exists resource name:r0 role:Primary suspended:no\n\
+            exists connection name:r0 peer-node-id:0 conn-name:peer connection:Connected \
+            role:Secondary\nexists device name:r0 volume:0 minor:0 disk:{disk}\n\
+            exists peer-device name:r0 peer-node-id:0 conn-name:peer volume:0 \
+            replication:Established peer-disk:{other} resync-suspended:no\nexists -\n"
+        );
+        let stand_in = StandIn::new("hb26").says(&told);
+        let answer = r0(&stand_in).run("status").code(code);
+        if code == 1 {
+            answer.because("no good copy of it can be reached");
+        }
+    }
+}
+
 #[test]
 fn status_brings_the_resource_up_once_after_a_boot() {
     let stand_in = StandIn::new("boot").says("exists -\n");

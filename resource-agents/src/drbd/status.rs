@@ -112,6 +112,19 @@ fn degraded(resource: &Resource) -> Option<String> {
     other.map(|volume| format!("the peer's copy is {}: there is no second good one", volume.disk))
 }
 
+/// HB26: what stands in the way of every read: no good copy here, and none that can be reached.
+fn no_copy(resource: &Resource) -> Option<String> {
+    let (number, volume) = resource.volumes.iter().find(|(number, volume)| {
+        let mut others = resource.peers.values().filter_map(|peer| peer.volumes.get(number));
+        let bad = matches!(
+            volume.disk,
+            Disk::Diskless | Disk::Failed | Disk::Inconsistent | Disk::Outdated
+        );
+        bad && !others.any(|other| other.disk == Disk::UpToDate)
+    })?;
+    Some(format!("volume {number} is {} and no good copy of it can be reached", volume.disk))
+}
+
 fn serves(resource: &Resource) -> Outcome {
     // The handler of the fencing policy lets it go on in a moment; these wait for something else.
     let stuck = ["no-data", "quorum"].iter().find(|why| resource.suspended.contains(**why));
@@ -121,6 +134,12 @@ fn serves(resource: &Resource) -> Outcome {
              peers can be reached",
             resource.name
         ))),
-        None => Ok(()),
+        None => match no_copy(resource) {
+            None => Ok(()),
+            Some(found) => Err(Failure::generic(format!(
+                "expected {} to serve, found that {found}: what reads it gets errors",
+                resource.name
+            ))),
+        },
     }
 }

@@ -90,6 +90,36 @@ fn hb27_i8_a_disk_that_is_pulled_out_is_served_through_the_peer_until_policy_mov
     light.assert_kept(acknowledged);
 }
 
+/// HB26: DRBD answers every read with an error when the Primary without a disk loses its peer as well. The machine is not
+/// halted for it: the group has failed, and goes where the good copy is.
+#[test]
+#[ignore = "long: one to three minutes; tests/run machines-long"]
+fn hb26_i8_a_primary_that_loses_its_disk_and_then_its_peer_gives_the_group_to_the_good_copy() {
+    let fill = |_: &Laboratory, tree: &Path| std::fs::write(tree.join("writer"), WRITER).unwrap();
+    let (client, configuration) = (&Specification::bare("client"), &cluster("stay"));
+    let parts = Parts { nodes: 2, memory: 224, volumes: 1, disk: 12, client, configuration };
+    let mut light = Light::new(&parts, fill);
+    light.wait_served_by("alpha");
+    light.node("alpha").unplug_disk(1).unwrap();
+    light.node("alpha").until("drbdadm dstate r0 | grep -q ^Diskless/", LONG).unwrap();
+    let before = light.acknowledged();
+    let acknowledged = wait_lines(&mut light, before);
+
+    let cut = Instant::now();
+    // DRBD's cable; heartbeats have another one.
+    light.lab.link(1).cut_both("alpha", "beta");
+    let told = "crm events | grep resource-failed | grep 'no good copy of it can be reached'";
+    let told = light.node("alpha").until(told, LONG).unwrap();
+    println!("{:.1} s: {}", cut.elapsed().as_secs_f32(), told.trim());
+    light.wait_served_by("beta");
+    println!("served by the good copy after {:.1} s", cut.elapsed().as_secs_f32());
+    light.assert_kept(acknowledged);
+    wait_lines(&mut light, acknowledged);
+    let roles = light.node("alpha").ok("drbdadm role r0").unwrap();
+    assert!(roles.starts_with("Secondary/"), "{roles}");
+    assert!(light.lab.power().requests().is_empty(), "nobody had to be switched off");
+}
+
 /// The configuration with this policy.
 fn cluster(on_disk_error: &str) -> String {
     let policy = format!("on_disk_error: {on_disk_error}\n    resources:");
