@@ -71,7 +71,10 @@ fn directory_in(base: &Path, name: &str) -> PathBuf {
 #[test]
 fn hb33_hb35_hb38_a_device_is_mounted_told_and_unmounted() {
     isolated("hb33_hb35_hb38_a_device_is_mounted_told_and_unmounted", |directory| {
-        let Some(device) = device(directory, "image", "mkfs.ext4 -q -L crmtest") else { return };
+        // Labels are the machine's: another run may be under way.
+        let label = format!("crm{}", std::process::id());
+        let make = format!("mkfs.ext4 -q -L {label}");
+        let Some(device) = device(directory, "image", &make) else { return };
         let at = directory.join("data");
         let data = filesystem(directory, &device, &at, "ext4").with("options", "noatime");
         data.run("validate").ok();
@@ -90,7 +93,7 @@ fn hb33_hb35_hb38_a_device_is_mounted_told_and_unmounted() {
         assert!(!is_mounted(&at));
         data.run("status").code(7);
         // By label, and what was written is there.
-        let by_label = filesystem(directory, "LABEL=crmtest", &at, "ext4");
+        let by_label = filesystem(directory, &format!("LABEL={label}"), &at, "ext4");
         by_label.run("start").ok();
         assert_eq!(fs::read_to_string(at.join("file")).expect("read"), "kept");
         data.run("status").ok();
@@ -395,6 +398,31 @@ fn a_filesystem_that_became_read_only_is_not_well() {
         let data = data.with("options", "ro");
         data.run("start").ok();
         data.run("status").ok();
+        data.run("stop").ok();
+        tool(&format!("losetup -d {device}"));
+    });
+}
+
+/// The disk fails under it: on kernels that leave it "rw" as well.
+#[test]
+fn hb26_a_filesystem_that_takes_no_writes_any_more_is_not_well() {
+    isolated("hb26_a_filesystem_that_takes_no_writes_any_more_is_not_well", |directory| {
+        let small = directory_in(directory, "small");
+        tool(&format!("mount -t tmpfs -o size=8m tmpfs {}", small.display()));
+        let Some(device) = device(&small, "image", "mkfs.ext4 -q") else { return };
+        let at = directory_in(directory, "data");
+        let data = filesystem(directory, &device, &at, "ext4");
+        data.run("start").ok();
+        data.run("status").ok();
+        // What lies under it has no room for more.
+        let fill = format!("cat /dev/zero >{} 2>/dev/null", small.join("fill").display());
+        let _ = Command::new("sh").args(["-c", &fill]).status().expect("sh");
+        let write = format!("head -c 4m /dev/urandom >{}; sync", at.join("file").display());
+        wait_for("the filesystem gives up", || {
+            let _ = Command::new("sh").args(["-c", &write]).stderr(Stdio::null()).status();
+            fs::write(at.join("more"), "text").is_err()
+        });
+        data.run("status").code(1).because("look for errors of");
         data.run("stop").ok();
         tool(&format!("losetup -d {device}"));
     });

@@ -12,6 +12,7 @@ mod source;
 mod steps;
 mod stop;
 mod users;
+mod writable;
 
 use std::fs;
 use std::io::{self, Write};
@@ -195,12 +196,17 @@ fn status(call: &Call, wanted: &Wanted) -> Outcome {
                 )));
             }
             let may_be_read_only = wanted.options.read_only() || !wanted.source.is_block_device();
-            if mount.superblock_read_only && !may_be_read_only {
-                return Err(Failure::generic(format!(
-                    "{} has become read-only; look for errors of {} in the kernel's log",
-                    wanted.at.display(),
-                    wanted.source
-                )));
+            if !may_be_read_only {
+                let remark = writable::look(mount).map_err(|found| {
+                    Failure::generic(format!(
+                        "{} {found}; look for errors of {} in the kernel's log",
+                        wanted.at.display(),
+                        wanted.source
+                    ))
+                })?;
+                if let Some(remark) = remark {
+                    call.channel.attribute("degraded", remark);
+                }
             }
             call.channel.watch(Watch::Mount(wanted.at.clone()));
             say("mounted (running)");

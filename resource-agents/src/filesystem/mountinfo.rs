@@ -104,7 +104,10 @@ impl Mount {
             flags,
             kind,
             source,
-            superblock_read_only: superblock.split(',').any(|option| option == "ro"),
+            // ext4 that has given up: the second one, from Linux 6.15 on.
+            superblock_read_only: superblock
+                .split(',')
+                .any(|option| matches!(option, "ro" | "emergency_ro")),
         })
     }
 }
