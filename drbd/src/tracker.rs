@@ -264,8 +264,10 @@ fn put(
             Ok(())
         }
         Object::PeerDevice { peer, volume, .. } => {
-            // 8.4 may destroy the connection first.
-            if verb == Verb::Destroy && !resource.peers.contains_key(peer) {
+            // 8.4 may destroy the connection first, and goes on to tell of its end without its name (a peer of a copy
+            // that stands alone becomes Outdated): nothing counts on that.
+            let nameless = verb == Verb::Change && !fields.contains_key("conn-name");
+            if (verb == Verb::Destroy || nameless) && !resource.peers.contains_key(peer) {
                 return Ok(());
             }
             let peer = resource.peers.get_mut(peer).ok_or("its connection is not there")?;

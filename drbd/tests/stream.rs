@@ -42,6 +42,24 @@ fn whole_recorded_lives_are_followed() {
 }
 
 #[test]
+fn what_8_4_says_of_a_connection_that_was_ended_breaks_no_stream() {
+    let mut tracker = Tracker::new();
+    let told = told(&follow(&mut tracker, &common::text("8.4/events2-takeover.b.txt")));
+    for expected in ["fence-peer answered 1792", "role Secondary -> Primary"] {
+        assert!(told.iter().any(|line| line == expected), "{expected}: {told:#?}");
+    }
+    let peer = &tracker.picture().expect("whole")["r0"].peers["peer"];
+    assert_eq!(
+        (&peer.connection, &peer.volumes[&0].disk),
+        (&Connection::Connecting, &Disk::Outdated)
+    );
+    // With its name it is one that should be known.
+    let named =
+        "change peer-device name:r0 peer-node-id:0 conn-name:other volume:0 peer-disk:Outdated";
+    assert!(matches!(tracker.line(named), Err(Lost::Misfit(_))));
+}
+
+#[test]
 fn statistics_change_nothing_that_matters() {
     let lives = ["events2-stream.b", "events2-stream-statistics.b"].map(|name| {
         let mut tracker = Tracker::new();

@@ -3,10 +3,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -101,13 +104,13 @@ fn run_into(
 
 /// Waits for a child that leads a process group; at the deadline the group is killed.
 fn wait(mut child: Child, deadline: Deadline) -> io::Result<(Option<i32>, bool)> {
-    let mut pause = Pause::new();
+    let group = i32::try_from(child.id()).map_err(io::Error::other)?;
+    let mut patience = Patience::with(Pid::from_raw(group));
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok((status.code(), false));
         }
-        if !pause.sleep(deadline) {
-            let group = i32::try_from(child.id()).map_err(io::Error::other)?;
+        if !patience.sleep(deadline) {
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
             // It may hang in the kernel for ever; then it is left to its fate.
             wait_briefly(|| matches!(child.try_wait(), Ok(Some(_)) | Err(_)));
@@ -127,7 +130,7 @@ pub(crate) fn call(
         Ok(()) => 0,
         Err(error) => error.raw_os_error().filter(|code| (1..=254).contains(code)).unwrap_or(255),
     })?;
-    let mut pause = Pause::new();
+    let mut patience = Patience::with(child);
     loop {
         match waitpid(child, Some(WaitPidFlag::WNOHANG)).map_err(io::Error::from)? {
             WaitStatus::Exited(_, 0) => return Ok(Some(Ok(()))),
@@ -142,13 +145,44 @@ pub(crate) fn call(
             }
             _ => {}
         }
-        if !pause.sleep(deadline) {
+        if !patience.sleep(deadline) {
             let _ = kill(child, Signal::SIGKILL);
             wait_briefly(|| {
                 !matches!(waitpid(child, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive))
             });
             return Ok(None);
         }
+    }
+}
+
+/// Waits for the end of a child: told by the kernel, or where it does not tell (before Linux 5.3), by looking again
+/// and again.
+struct Patience {
+    end: Option<OwnedFd>,
+    pause: Pause,
+}
+
+impl Patience {
+    /// `child` is one of ours that nobody has collected.
+    fn with(child: Pid) -> Patience {
+        Patience { end: syscall::end_of(child).ok(), pause: Pause::new() }
+    }
+
+    /// Sleeps until it may have ended, never past the deadline; false if the deadline has passed.
+    fn sleep(&mut self, deadline: Deadline) -> bool {
+        let Some(end) = &self.end else { return self.pause.sleep(deadline) };
+        let remaining = deadline.remaining();
+        if remaining.is_zero() {
+            return false;
+        }
+        // Rounded up, so that the last millisecond is not spent in a loop.
+        let timeout = PollTimeout::try_from(remaining + Duration::from_millis(1));
+        let mut events = [PollFd::new(end.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut events, timeout.unwrap_or(PollTimeout::MAX)).is_err_and(|e| e != Errno::EINTR)
+        {
+            self.end = None;
+        }
+        true
     }
 }
 
@@ -227,6 +261,28 @@ mod tests {
         };
         wait_briefly(|| !lives());
         assert!(!lives(), "children are left");
+    }
+
+    #[test]
+    fn the_end_of_a_child_is_told_and_not_looked_for() {
+        let child = syscall::fork(|| {
+            std::thread::sleep(Duration::from_millis(150));
+            0
+        })
+        .expect("fork");
+        let mut patience = Patience::with(child);
+        let sleeps = (0..).take_while(|_| {
+            let runs = waitpid(child, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive);
+            runs && patience.sleep(Deadline::after(Duration::from_secs(20)))
+        });
+        assert_eq!(sleeps.count(), 1, "it was asked whether it has ended");
+        // A kernel that does not tell.
+        let child = syscall::fork(|| 0).expect("fork");
+        let mut patience = Patience { end: None, pause: Pause::new() };
+        while waitpid(child, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive) {
+            assert!(patience.sleep(Deadline::after(Duration::from_secs(20))), "it does not end");
+        }
+        assert!(!Patience::with(Pid::this()).sleep(Deadline::after(Duration::ZERO)));
     }
 
     #[test]

@@ -124,8 +124,13 @@ fn i8_the_connection_to_a_peer_is_ended_only_if_its_death_is_proved() {
             .collect()
     };
     let calls: Vec<String> = started(&still_connected("dead"), "b", "x,a");
-    let wanted = ["drbdadm disconnect --force r0", "drbdadm primary r0", "drbdadm connect r0"];
-    assert_eq!(calls, wanted, "ended, promoted, and listened for again");
+    let wanted = ["drbdadm disconnect --force r0", "drbdadm primary r0"];
+    assert_eq!(calls, wanted, "ended, promoted, and nothing that the mount would wait for");
+    let stand_in = still_connected("listens");
+    let _: Vec<String> = started(&stand_in, "b", "a");
+    r0(&stand_in).with("node", "b").run("status").ok();
+    r0(&stand_in).with("node", "b").run("status").ok();
+    assert_eq!(stand_in.count("drbdadm connect r0"), 1, "listened for again by the next status");
     // Nobody is dead, somebody else is, or it is not known who the others are.
     for (node, dead) in [("b", ""), ("b", "b"), ("b", "x"), ("here", "a,b")] {
         let calls: Vec<String> = started(&still_connected("lives"), node, dead);

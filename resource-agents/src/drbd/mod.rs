@@ -4,6 +4,8 @@
 //! one could. No promotion is ever forced: what DRBD refuses is told with its reason.
 
 mod dead_peer;
+mod direct;
+mod files;
 mod start;
 mod status;
 mod stop;
@@ -13,6 +15,8 @@ mod users;
 use std::time::Duration;
 
 use crm_drbd::{Picture, RecordWord};
+
+pub use files::Files;
 
 use crate::contract::{Action, Call, Failure, Outcome, Parameters};
 use crate::deadline::Deadline;

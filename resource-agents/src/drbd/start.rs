@@ -15,7 +15,10 @@ use crate::deadline::Pause;
 pub(super) fn start(call: &Call, tools: &Tools, name: &str) -> Outcome {
     let mut why = None;
     let outcome = promote(call, tools, name, &mut why);
-    dead_peer::listen_again(call, tools, name);
+    if outcome.is_err() {
+        dead_peer::listen_again(call, tools, name);
+    }
+    // Else the next status does it: what stands on the device need not wait for a peer that is dead.
     outcome.map_err(|failure| match why {
         // The time was over in the middle of a call: what stood in the way before says more.
         Some(why) if call.context.deadline.passed() => Failure::generic(why),
@@ -43,8 +46,8 @@ fn promote(call: &Call, tools: &Tools, name: &str, why: &mut Option<String>) -> 
             may_promote(call, name, &resource)?;
             ended = dead_peer::let_go(call, tools, name, &resource)?;
         }
-        let refusal = match tools.administer("primary", name) {
-            Ok(()) => return verify(tools, name),
+        let refusal = match tools.promote(name, &resource) {
+            Ok(()) => return verify(tools, name, &resource),
             Err(Refused::Said(refusal)) => refusal,
             Err(Refused::Failed(failure)) => return Err(failure),
         };
@@ -74,12 +77,11 @@ fn may_promote(call: &Call, name: &str, resource: &Resource) -> Outcome {
     }
 }
 
-fn verify(tools: &Tools, name: &str) -> Outcome {
-    let resource = tools.resource(name)?.ok_or_else(|| gone(name))?;
-    match resource.role {
+fn verify(tools: &Tools, name: &str, found: &Resource) -> Outcome {
+    match tools.role(name, found)?.ok_or_else(|| gone(name))? {
         Role::Primary => Ok(()),
         role => Err(Failure::generic(format!(
-            "expected {name} to be Primary after `drbdadm primary`, found {role}"
+            "expected {name} to be Primary after its promotion, found {role}"
         ))),
     }
 }

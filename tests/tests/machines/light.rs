@@ -211,7 +211,10 @@ impl Light {
 /// The machine's own part of a boot: drivers, then the daemon.
 fn start(node: &mut Machine) {
     node.ok("modprobe drbd; modprobe softdog").unwrap();
-    node.spawn("exec lab-crmd").unwrap();
+    // What the host's daemons would be told is told to these.
+    let filter =
+        std::env::var("CRM_LOG_FILTER").map(|set| format!("export CRM_LOG_FILTER='{set}'; "));
+    node.spawn(&format!("{}exec lab-crmd", filter.unwrap_or_default())).unwrap();
     node.until("crm status >/dev/null 2>&1 || [ $? = 5 ]", LONG).unwrap();
 }
 

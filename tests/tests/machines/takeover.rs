@@ -16,13 +16,14 @@ const HEARTBEAT: &str = "keepalive: 200ms, warntime: 1s, deadtime: 2s, initdead:
 const DEVICE: &str = "4s";
 
 /// Looks every 20 ms which step of the start is done, and notes when.
-const WATCHER: &str = "import time
-steps = {'promoted': ('/proc/drbd', 'ro:Primary'), 'mounted': ('/proc/mounts', ' /data1 '),
-         'recovered': ('/proc/net/unix', '/data1/mysql/mysqld.sock'), 'address': ('/proc/net/fib_trie', '10.9.0.100')}
+const WATCHER: &str = "import os, time
+steps = {'promoted': ('/proc/drbd', b'ro:Primary'), 'mounted': ('/proc/self/mounts', b' /data1 '),
+         'recovered': ('/proc/net/unix', b'/data1/mysql/mysqld.sock'), 'address': ('/proc/net/fib_trie', b'10.9.0.100')}
+steps = {step: (os.open(file, os.O_RDONLY), text) for step, (file, text) in steps.items()}
 out = open('/run/steps', 'w')
 while steps:
     for step, (file, text) in list(steps.items()):
-        if text in open(file).read():
+        if text in os.pread(file, 65536, 0):
             out.write('%s %.3f\\n' % (step, time.time()))
             out.flush()
             del steps[step]

@@ -15,6 +15,10 @@ const HINT_GAP_MAX: Span = Span::secs(1);
 /// After this long without an event the next one is followed up at once again.
 const HINT_QUIET: Span = Span::secs(2);
 
+/// An event that comes while a resource starts is most often the start's own. The look at it waits for so long after
+/// the start, so that what starts next has the processors.
+const START_SETTLES: Span = Span::millis(500);
+
 impl GroupState {
     /// When `status` of a resource is due; `None` while it is of no use or something is open.
     pub(super) fn looks_at(&self, i: usize, maintenance: bool) -> Option<Time> {
@@ -50,6 +54,11 @@ impl ResourceState {
         let interval = self.interval();
         let part = (mixed >> 32) % 500 + 500;
         self.look_at = now + Span(interval.0 / 1000 * part);
+    }
+
+    /// Something about this resource changed while its start was under way, which has succeeded since.
+    pub(super) fn hint_of_start(&mut self, now: Time) {
+        self.look_at = self.look_at.min(now + START_SETTLES);
     }
 
     /// Something about this resource changed: look at once.

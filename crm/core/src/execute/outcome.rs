@@ -39,8 +39,12 @@ impl GroupState {
             Action::Stop | Action::Demote => self.stop_ended(now, i, result, duties),
             Action::Status => self.status_ended(now, i, &open, result, duties),
         }
-        if open.hinted {
-            self.resources[i].hint(now);
+        let resource = &mut self.resources[i];
+        let started = open.action == Action::Start && resource.phase == ResourcePhase::Running;
+        match (open.hinted, started) {
+            (true, true) => resource.hint_of_start(now),
+            (true, false) => resource.hint(now),
+            (false, _) => {}
         }
     }
 

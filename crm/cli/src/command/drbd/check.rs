@@ -2,10 +2,11 @@
 
 use crate::args::Place;
 use crate::output::{Failure, Output, Tone, counted, read_file};
+use crm_agents::drbd::Files;
 use crm_api::Exit;
 use crm_core::model::{AgentClass, Cluster};
-use crm_drbd::conf::{Configuration, Context, Severity, Source, check, read};
-use std::path::{Path, PathBuf};
+use crm_drbd::conf::{Configuration, Context, Severity, check, read};
+use std::path::Path;
 
 /// Agents whose data must survive to the last acknowledged write.
 const DATABASES: &[&str] = &["mysql", "oracle", "pgsql"];
@@ -17,7 +18,7 @@ pub(super) fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let text = read_file(file)?;
-    let configuration = read(&file.display().to_string(), &text, &mut Disk)
+    let configuration = read(&file.display().to_string(), &text, &mut Files)
         .map_err(|error| Failure::failed(error.to_string()))?;
     let cluster = std::fs::read_to_string(place.cluster_file())
         .ok()
@@ -95,100 +96,4 @@ fn missing(configuration: &Configuration, cluster: Option<&Cluster>) -> Vec<Stri
             )
         })
         .collect()
-}
-
-/// Files that `include` names, relative to the file that names them, as drbdadm does.
-struct Disk;
-
-impl Source for Disk {
-    fn include(&mut self, pattern: &str, from: &str) -> Result<Vec<(String, String)>, String> {
-        let base = Path::new(from).parent().unwrap_or(Path::new("/"));
-        let whole = base.join(pattern);
-        let mut files =
-            if pattern.contains(['*', '?', '[']) { matching(&whole)? } else { vec![whole] };
-        files.sort();
-        let read = |file: PathBuf| {
-            let text = std::fs::read_to_string(&file)
-                .map_err(|error| format!("{}: {error}", file.display()))?;
-            Ok((file.display().to_string(), text))
-        };
-        files.into_iter().map(read).collect()
-    }
-}
-
-/// The files whose last part fits; wildcards in directories are not used by anybody.
-fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
-    let name = pattern.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let directory = pattern.parent().unwrap_or(Path::new("/"));
-    if directory.to_string_lossy().contains(['*', '?', '[']) || name.contains(['?', '[']) {
-        return Err("only `*` in the last part of the path is understood".to_owned());
-    }
-    let Ok(entries) = std::fs::read_dir(directory) else { return Ok(Vec::new()) };
-    let paths = entries.flatten().map(|entry| entry.path());
-    let fits_name = |path: &PathBuf| {
-        path.file_name().and_then(|own| own.to_str()).is_some_and(|own| fits(name, own))
-    };
-    Ok(paths.filter(|path| path.is_file() && fits_name(path)).collect())
-}
-
-/// `*` is any text; a leading dot has to be said.
-fn fits(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    if name.starts_with('.') && !pattern.starts_with('.') {
-        return false;
-    }
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
-    for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wildcards_fit_as_in_a_shell() {
-        for (pattern, name, expected) in [
-            ("*.res", "r0.res", true),
-            ("*.res", ".res", false),
-            ("*.res", "r0.res.old", false),
-            ("r*0*.res", "r10.res", true),
-            ("r*0*.res", "r1.res", false),
-            ("r0.res", "r0.res", true),
-            ("r0.res", "r0.res2", false),
-            ("*", "anything", true),
-            ("a*a", "a", false),
-        ] {
-            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
-        }
-    }
-
-    #[test]
-    fn included_files_are_found_beside_the_file_that_names_them() {
-        let directory = std::env::temp_dir().join(format!("crm-drbd-check-{}", std::process::id()));
-        std::fs::create_dir_all(directory.join("drbd.d")).expect("directory");
-        let write =
-            |name: &str, text: &str| std::fs::write(directory.join(name), text).expect("write");
-        write("drbd.conf", "include \"drbd.d/common.conf\";\ninclude \"drbd.d/*.res\";\n");
-        write("drbd.d/common.conf", "common { net { protocol B; } }");
-        write("drbd.d/b.res", "resource b { }");
-        write("drbd.d/a.res", "resource a { }");
-        write("drbd.d/a.res.dpkg-old", "resource a { }");
-        let file = directory.join("drbd.conf");
-        let text = std::fs::read_to_string(&file).expect("read");
-        let found = read(&file.display().to_string(), &text, &mut Disk);
-        std::fs::remove_dir_all(&directory).expect("removed");
-        let found = found.expect("read");
-        let names: Vec<&str> = found.resources.iter().map(|one| one.name.as_str()).collect();
-        assert_eq!(names, ["a", "b"]);
-        assert_eq!(found.resources[0].protocol().map(|one| one.value.as_str()), Some("B"));
-    }
 }

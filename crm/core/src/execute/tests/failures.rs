@@ -96,6 +96,26 @@ fn an_event_during_a_look_leads_to_one_more_after_it() {
     );
 }
 
+/// What a start itself brings about leads to no look that the next start would have to share the processors with; what
+/// it does not bring about is seen soon.
+#[test]
+fn an_event_during_a_start_leads_to_a_look_when_the_group_has_settled() {
+    check(
+        "groups g: a b c => a status, b status, c status
+         a status not-running =>
+         b status not-running =>
+         c status not-running =>
+         want run => a start, !group-starting
+         changed a =>
+         a start done => b start
+         +499ms =>
+         +1ms => a status
+         a status done =>
+         b start done => c start
+         changed b => b status",
+    );
+}
+
 #[test]
 fn events_that_lead_nowhere_are_followed_ever_more_slowly() {
     let mut bench = check(UP);
