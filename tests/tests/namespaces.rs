@@ -7,6 +7,7 @@ mod namespaces {
     mod database;
     mod device;
     mod frozen;
+    mod full_disk;
     mod intruder;
     mod misbehaviour;
     mod oracle;

@@ -1,7 +1,7 @@
 //! The first store of a new cluster (`crm init`), and the note of whom to join (`crm join`).
 
 use crate::random;
-use crate::store::{Disk, Store, SystemDisk, make_directories, replace, replace_file};
+use crate::store::{Disk, Spare, Store, SystemDisk, make_directories, replace, replace_file};
 use crm_core::id::{NodeId, StoreId};
 use crm_core::record::{Record, Stored};
 use std::fs;
@@ -55,7 +55,7 @@ pub(crate) fn found_on<D: Disk>(
     }
     let stored = Stored { record: Some(Record::founding(text, node, id)), ..Stored::new(id) };
     remember_applied_on(store.disk(), state, text).map_err(failed)?;
-    store.save(&stored).map_err(failed)
+    store.save(&stored, &mut Spare::default()).map_err(failed)
 }
 
 /// Notes a member to ask for the record; the daemon uses it until it has one.

@@ -1,6 +1,7 @@
 //! The few operations on files that what must survive a power cut is made of. The daemon has the
 //! kernel's; the tests have a disk that loses whatever a power cut may take, and fails on demand.
 
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -14,10 +15,15 @@ pub(crate) trait Disk: Clone {
     /// A new, empty file; refused where there is one. It takes mode and owner of `replaced`, if
     /// that is there, else `mode`.
     fn create(&self, path: &Path, mode: u32, replaced: &Path) -> io::Result<Self::Draft>;
+    /// A file that is to be written over; it is to stand in the place of `replaced`.
+    fn open(&self, path: &Path, replaced: &Path) -> io::Result<Self::Draft>;
+    /// From here on it holds these bytes and no others. Blocks that it has already are used again.
     fn write(&self, draft: &mut Self::Draft, bytes: &[u8]) -> io::Result<()>;
     /// After an error it is not known what is on the disk, and asking again proves nothing (AS1).
     fn sync(&self, draft: &Self::Draft) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Two names change places, both or none.
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
@@ -46,8 +52,13 @@ impl Disk for SystemDisk {
         Ok(file)
     }
 
+    fn open(&self, path: &Path, _: &Path) -> io::Result<File> {
+        OpenOptions::new().write(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)
+    }
+
     fn write(&self, draft: &mut File, bytes: &[u8]) -> io::Result<()> {
-        draft.write_all(bytes)
+        draft.write_all(bytes)?;
+        draft.set_len(bytes.len() as u64)
     }
 
     fn sync(&self, draft: &File) -> io::Result<()> {
@@ -56,6 +67,10 @@ impl Disk for SystemDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        Ok(renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE)?)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

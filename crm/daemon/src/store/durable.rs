@@ -1,4 +1,7 @@
 //! Files and directories that a power cut leaves whole: the old ones or the new ones (AS1).
+//!
+//! A file that is replaced again and again takes turns with a spare one, so that a full disk is none of its
+//! business: both have their blocks already, and their names only change places.
 
 use super::disk::{Disk, SystemDisk};
 use std::ffi::OsString;
@@ -14,15 +17,81 @@ pub fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     replace(&SystemDisk, path, bytes, mode)
 }
 
+/// Does a replaced file have a spare one, whose blocks may be written over?
+///
+/// Only in one run, and only after a replacement that succeeded as a whole: the name of the spare may else be the
+/// only durable one of the file that counts.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Copy))]
+pub(crate) struct Spare {
+    there: bool,
+}
+
+impl Spare {
+    /// A daemon that takes a file of an earlier run for its own spare one.
+    #[cfg(test)]
+    pub(crate) fn believed() -> Spare {
+        Spare { there: true }
+    }
+}
+
+/// [`replace_file`] by taking turns. The first time, a spare file of an earlier run is removed.
+///
+/// # Errors
+/// It is not known which of both the disk holds.
+pub(crate) fn take_turns<D: Disk>(
+    disk: &D,
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    spare: &mut Spare,
+) -> io::Result<()> {
+    let spare_path = spare_of(path);
+    let old = match std::mem::take(&mut spare.there) {
+        true => disk.open(&spare_path, path).ok(),
+        false => None,
+    };
+    let mut draft = match old {
+        Some(old) => old,
+        None => {
+            remove_if_there(disk, &spare_path)?;
+            disk.create(&spare_path, mode, path)?
+        }
+    };
+    disk.write(&mut draft, bytes)?;
+    disk.sync(&draft)?;
+    let exchanged = match disk.exchange(&spare_path, path) {
+        Ok(()) => true,
+        // The first one of all, or a file system that cannot.
+        Err(error) if has_not_exchanged(&error) => {
+            disk.rename(&spare_path, path)?;
+            false
+        }
+        Err(error) => return Err(error),
+    };
+    disk.sync_directory(&directory_of(path))?;
+    spare.there = exchanged;
+    Ok(())
+}
+
+fn has_not_exchanged(error: &io::Error) -> bool {
+    use nix::libc::{EINVAL, ENOENT, ENOSYS, EOPNOTSUPP};
+    matches!(error.raw_os_error(), Some(ENOENT | EINVAL | ENOSYS | EOPNOTSUPP))
+}
+
+fn remove_if_there<D: Disk>(disk: &D, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// New file, sync, rename, sync of the directory.
 pub(crate) fn replace<D: Disk>(disk: &D, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let directory = directory_of(path);
     let draft_path = draft_of(path);
     // One name, so that power cuts do not leave drafts behind that nobody ever removes.
-    match disk.remove(&draft_path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove_if_there(disk, &draft_path)?;
     let written = disk.create(&draft_path, mode, path).and_then(|mut draft| {
         disk.write(&mut draft, bytes)?;
         disk.sync(&draft)?;
@@ -58,8 +127,17 @@ fn directory_of(path: &Path) -> PathBuf {
 
 /// Where the new bytes are until they are whole.
 pub(crate) fn draft_of(path: &Path) -> PathBuf {
+    beside(path, ".new")
+}
+
+/// The file before the last one, or the next one while it is written: never to be read.
+pub(crate) fn spare_of(path: &Path) -> PathBuf {
+    beside(path, ".spare")
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(".new");
+    name.push(ending);
     path.with_file_name(name)
 }

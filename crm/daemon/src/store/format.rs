@@ -1,5 +1,5 @@
-//! Bytes of the state file: a mark, the version of the format, the length, the payload, and a
-//! SHA-256 of everything before it.
+//! Bytes of the state file: a mark, the version of the format, the length, the payload, a SHA-256 of
+//! everything before it, and zeros up to whole blocks of the disk.
 
 use crm_core::record::Stored;
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
@@ -9,6 +9,10 @@ const MARK: &[u8; 8] = b"crmstate";
 /// Version of the format of [`Stored`]; another one is refused, not guessed at.
 const VERSION: u32 = 2;
 const HEAD: usize = 8 + 4 + 8;
+/// What a file takes of a disk anyway.
+const BLOCK: usize = 4096;
+/// What the next one may be longer by without another block.
+const ROOM: usize = 512;
 
 pub(super) fn encode(stored: &Stored) -> io::Result<Vec<u8>> {
     let payload = postcard::to_stdvec(stored).map_err(io::Error::other)?;
@@ -19,6 +23,7 @@ pub(super) fn encode(stored: &Stored) -> io::Result<Vec<u8>> {
     bytes.extend_from_slice(&payload);
     let sum = digest(&SHA256, &bytes);
     bytes.extend_from_slice(sum.as_ref());
+    bytes.resize((bytes.len() + ROOM).next_multiple_of(BLOCK), 0);
     Ok(bytes)
 }
 
@@ -42,11 +47,17 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Stored, String> {
     let Some((length, rest)) = rest.split_first_chunk::<8>() else {
         return Err("is cut off".to_owned());
     };
-    let expected = usize::try_from(u64::from_le_bytes(*length)).ok();
-    if expected.and_then(|length| length.checked_add(SHA256_OUTPUT_LEN)) != Some(rest.len()) {
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok();
+    let end = length.and_then(|length| length.checked_add(SHA256_OUTPUT_LEN));
+    // Earlier versions wrote no zeros.
+    let Some((_, zeros)) = end.and_then(|end| rest.split_at_checked(end)) else {
         return Err("has another length than it says: it is cut off or damaged".to_owned());
+    };
+    if zeros.iter().any(|byte| *byte != 0) {
+        return Err("has more in it than it says: it is damaged".to_owned());
     }
-    let (head_and_payload, sum) = bytes.split_at(bytes.len() - SHA256_OUTPUT_LEN);
+    let (head_and_payload, sum) =
+        bytes[..bytes.len() - zeros.len()].split_at(bytes.len() - zeros.len() - SHA256_OUTPUT_LEN);
     if digest(&SHA256, head_and_payload).as_ref() != sum {
         return Err("is damaged: its checksum is wrong".to_owned());
     }

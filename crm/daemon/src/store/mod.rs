@@ -14,7 +14,7 @@ mod writer;
 
 pub(crate) use disk::{Disk, SystemDisk};
 pub use durable::replace_file;
-pub(crate) use durable::{make_directories, replace};
+pub(crate) use durable::{Spare, make_directories, replace, take_turns};
 pub(crate) use writer::Writer;
 
 use crm_core::record::Stored;
@@ -79,8 +79,8 @@ impl<D: Disk> Store<D> {
     ///
     /// # Errors
     /// It is not known what is on the disk: nothing may be answered any more (AS1).
-    pub(crate) fn save(&self, stored: &Stored) -> io::Result<()> {
-        replace(&self.disk, &self.file(), &format::encode(stored)?, 0o600)
+    pub(crate) fn save(&self, stored: &Stored, spare: &mut Spare) -> io::Result<()> {
+        take_turns(&self.disk, &self.file(), &format::encode(stored)?, 0o600, spare)
     }
 }
 
@@ -100,10 +100,57 @@ mod tests {
     fn what_was_saved_is_loaded_again() {
         let dir = crate::testing::Dir::new();
         let store = Store::new(dir.path());
-        store.save(&stored()).expect("saved");
+        let files = || fs::read_dir(dir.path()).expect("list").count();
+        let mut spare = Spare::default();
+        store.save(&stored(), &mut spare).expect("saved");
+        assert_eq!(files(), 1, "no draft is left behind");
+        for writes in 1..5 {
+            let stored = Stored { writes, ..stored() };
+            store.save(&stored, &mut spare).expect("saved");
+            assert_eq!(store.load(), Ok(Some(stored)));
+            assert_eq!(files(), 2, "and the spare one");
+        }
+    }
+
+    /// Blocks that are there are used again: the two files take turns.
+    #[test]
+    fn as1_a_store_needs_no_room_that_it_does_not_have() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = crate::testing::Dir::new();
+        let store = Store::new(dir.path());
+        let file = || fs::metadata(store.file()).expect("there");
+        let mut spare = Spare::default();
+        let mut seen = Vec::new();
+        for writes in 0..6 {
+            store.save(&Stored { writes, ..stored() }, &mut spare).expect("saved");
+            assert_eq!(file().len() % 4096, 0, "a record that grows a little has its room");
+            seen.push(file().ino());
+        }
+        assert_eq!((seen[2], seen[3], seen[4], seen[5]), (seen[0], seen[1], seen[0], seen[1]));
+        // Another run begins with a file of its own.
+        store.save(&stored(), &mut Spare::default()).expect("saved");
         assert_eq!(store.load(), Ok(Some(stored())));
-        let files = fs::read_dir(dir.path()).expect("list").count();
-        assert_eq!(files, 1, "no draft is left behind");
+    }
+
+    #[test]
+    fn a_spare_file_that_is_gone_or_no_file_is_made_anew() {
+        let dir = crate::testing::Dir::new();
+        let store = Store::new(dir.path());
+        let (mut spare, path) = (Spare::default(), durable::spare_of(&store.file()));
+        let mut save = |writes| {
+            let stored = Stored { writes, ..stored() };
+            store.save(&stored, &mut spare).expect("saved");
+            assert_eq!(store.load(), Ok(Some(stored)));
+        };
+        (0..2).for_each(&mut save);
+        fs::remove_file(&path).expect("removed");
+        (2..4).for_each(&mut save);
+        fs::remove_file(&path).expect("removed");
+        let other = dir.path().join("other");
+        fs::write(&other, "kept").expect("write");
+        std::os::unix::fs::symlink(&other, &path).expect("link");
+        (4..6).for_each(&mut save);
+        assert_eq!(fs::read(&other).expect("read"), b"kept");
     }
 
     #[test]
@@ -141,7 +188,7 @@ mod tests {
     fn h22_every_damaged_byte_and_every_cut_is_refused_with_path_and_way_out() {
         let dir = crate::testing::Dir::new();
         let store = Store::new(dir.path());
-        store.save(&stored()).expect("saved");
+        store.save(&stored(), &mut Spare::default()).expect("saved");
         let good = fs::read(store.file()).expect("read");
         for place in 0..good.len() {
             let mut bad = good.clone();
@@ -150,10 +197,14 @@ mod tests {
             let error = store.load().expect_err("damaged");
             assert!(error.contains("state") && error.contains("crm join"), "{error}");
         }
-        for length in 0..good.len() {
+        let payload = good.iter().rposition(|byte| *byte != 0).expect("a checksum") + 1;
+        for length in 0..payload {
             fs::write(store.file(), &good[..length]).expect("write");
             assert!(store.load().is_err(), "cut to {length}");
         }
+        // As it was written before there were whole blocks.
+        fs::write(store.file(), &good[..payload]).expect("write");
+        assert_eq!(store.load(), Ok(Some(stored())));
         fs::write(store.file(), [good.as_slice(), b"x"].concat()).expect("write");
         assert!(store.load().is_err(), "longer");
     }

@@ -1,6 +1,6 @@
 //! The thread that waits for the disk, so that the event loop does not.
 
-use super::{Disk, Store};
+use super::{Disk, Spare, Store};
 use crate::happening::Tell;
 use crm_core::Input;
 use crm_core::id::WriteId;
@@ -63,6 +63,7 @@ impl Drop for Writer {
 
 fn work<D: Disk>(store: &Store<D>, slot: &(Mutex<Slot>, Condvar), tell: &Tell) {
     let (slot, bell) = slot;
+    let mut spare = Spare::default();
     loop {
         let mut guard = slot.lock().unwrap_or_else(PoisonError::into_inner);
         let (write, stored) = loop {
@@ -75,7 +76,7 @@ fn work<D: Disk>(store: &Store<D>, slot: &(Mutex<Slot>, Condvar), tell: &Tell) {
             guard = bell.wait(guard).unwrap_or_else(PoisonError::into_inner);
         };
         drop(guard);
-        if let Err(error) = store.save(&stored) {
+        if let Err(error) = store.save(&stored, &mut spare) {
             let reason = format!("{} cannot be written: {error}", store.file().display());
             tell.input(Input::WriteFailed { reason });
             // Never retry an fsync and believe it (AS1).

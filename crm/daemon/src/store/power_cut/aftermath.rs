@@ -80,6 +80,9 @@ fn variants(content: &Content) -> Vec<Bytes> {
         return vec![all.clone()];
     }
     let mut variants = vec![all.clone(), old.clone(), Arc::new(vec![0; all.len()])];
+    if let Some(longer) = old.get(all.len()..) {
+        variants.push(Arc::new([all, longer].concat()));
+    }
     let last = all.len().saturating_sub(1);
     for length in (0..all.len()).step_by(SECTOR).chain([1, last]) {
         variants.push(Arc::new(all[..length.min(all.len())].to_vec()));

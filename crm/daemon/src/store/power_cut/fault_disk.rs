@@ -259,16 +259,22 @@ impl Disk for FaultDisk {
         )
     }
 
+    fn open(&self, path: &Path, replaced: &Path) -> io::Result<Inode> {
+        let path = if self.skips(Skips::Rename) { replaced } else { path };
+        self.operate(|_| {}, |disk| disk.file(path))
+    }
+
     fn write(&self, draft: &mut Inode, bytes: &[u8]) -> io::Result<()> {
         let inode = *draft;
-        let append = |disk: &mut Snapshot, bytes: &[u8]| {
-            let content = disk.contents.entry(inode).or_default();
-            Arc::make_mut(&mut content.seen).extend_from_slice(bytes);
-        };
         self.operate(
-            |disk| append(disk, &bytes[..bytes.len() / 2]),
             |disk| {
-                append(disk, bytes);
+                let half = &bytes[..bytes.len() / 2];
+                let seen = Arc::make_mut(&mut disk.contents.entry(inode).or_default().seen);
+                let stays = seen.split_off(half.len().min(seen.len()));
+                *seen = [half, &stays].concat();
+            },
+            |disk| {
+                disk.contents.entry(inode).or_default().seen = Arc::new(bytes.to_vec());
                 Ok(())
             },
         )
@@ -303,6 +309,24 @@ impl Disk for FaultDisk {
                 let inode = disk.file(from)?;
                 disk.change(to, Some(Node::File(inode)));
                 disk.change(from, None);
+                Ok(())
+            },
+        )
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        if self.skips(Skips::Rename) {
+            return Ok(());
+        }
+        if self.now().file(other).is_err() {
+            return Err(io::Error::from_raw_os_error(nix::libc::ENOENT));
+        }
+        self.operate(
+            |_| {},
+            |disk| {
+                let (first, second) = (disk.file(one)?, disk.file(other)?);
+                disk.change(other, Some(Node::File(first)));
+                disk.change(one, Some(Node::File(second)));
                 Ok(())
             },
         )

@@ -3,7 +3,7 @@
 use super::aftermath::Files;
 use super::fault_disk::{Fault, FaultDisk, Skips, Snapshot};
 use super::said::{Broken, Said};
-use crate::store::{Store, format};
+use crate::store::{Spare, Store, format};
 use crm_core::record::Stored;
 use crm_sim::diary::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -62,11 +62,15 @@ pub(super) struct Mistakes {
     pub(super) says_before: bool,
     /// After a failed write it goes on as if it had been written.
     pub(super) ignores_failures: bool,
+    /// After a start the spare file of the run before is written over.
+    pub(super) takes_what_lies_there: bool,
 }
 
 pub(super) struct Replay {
     mistakes: Mistakes,
     disk: FaultDisk,
+    /// Of the run that has not ended.
+    spare: Spare,
     said: Said,
     /// Disks, found after a cut, on which the next write was tried.
     gone_on: BTreeSet<Files>,
@@ -78,6 +82,7 @@ impl Replay {
     pub(super) fn new(mistakes: Mistakes) -> Replay {
         Replay {
             disk: FaultDisk::default(),
+            spare: Spare::default(),
             said: Said::default(),
             gone_on: BTreeSet::new(),
             read: HashMap::new(),
@@ -95,6 +100,7 @@ impl Replay {
                 Entry::Starts(stored) => {
                     waiting.clear();
                     self.disk = boot(stored, self.mistakes.skips);
+                    self.spare = Spare::default();
                 }
                 Entry::Writes(write, stored) => waiting.push((*write, stored)),
                 Entry::Synced(write) => {
@@ -122,7 +128,11 @@ impl Replay {
         self.fails_everywhere(&before, stored)?;
         let first = self.disk.operations() + 1;
         self.disk.watch();
-        store(&self.disk).save(stored).map_err(|error| Broken::CannotGoOn(error.to_string()))?;
+        let mut spare = self.spare;
+        store(&self.disk)
+            .save(stored, &mut spare)
+            .map_err(|error| Broken::CannotGoOn(error.to_string()))?;
+        self.spare = spare;
         let steps = self.disk.watched();
         assert_eq!(steps.len() as u64, self.disk.operations() + 1 - first);
         for step in &steps {
@@ -145,7 +155,9 @@ impl Replay {
             // What is left of drafts must not be in the way of the next write.
             let again = FaultDisk::holding(found, self.mistakes.skips);
             let go_on = Stored::new(crm_core::id::StoreId(1));
-            store(&again).save(&go_on).map_err(|e| Broken::CannotGoOn(e.to_string()))?;
+            store(&again)
+                .save(&go_on, &mut self.first_spare())
+                .map_err(|e| Broken::CannotGoOn(e.to_string()))?;
             if store(&again).load() != Ok(Some(go_on)) {
                 return Err(Broken::CannotGoOn("another store was read than written".to_owned()));
             }
@@ -167,7 +179,9 @@ impl Replay {
         stored.writes += 1;
         let disk = FaultDisk::holding(step.clone(), self.mistakes.skips);
         disk.watch();
-        store(&disk).save(&stored).map_err(|e| Broken::CannotGoOn(e.to_string()))?;
+        store(&disk)
+            .save(&stored, &mut self.first_spare())
+            .map_err(|e| Broken::CannotGoOn(e.to_string()))?;
         for step in disk.watched() {
             self.cut(&step, &said)?;
         }
@@ -182,7 +196,8 @@ impl Replay {
             for fault in [Fault::Full, Fault::Fails, Fault::FailsDone] {
                 let disk = FaultDisk::holding(before.clone(), self.mistakes.skips);
                 disk.fail(number, fault);
-                let saved = store(&disk).save(stored);
+                let mut spare = self.spare;
+                let saved = store(&disk).save(stored, &mut spare);
                 if disk.operations() < number {
                     return Ok(());
                 }
@@ -198,6 +213,14 @@ impl Replay {
             }
         }
         Ok(())
+    }
+
+    /// What a run begins with.
+    fn first_spare(&self) -> Spare {
+        match self.mistakes.takes_what_lies_there {
+            true => Spare::believed(),
+            false => Spare::default(),
+        }
     }
 
     fn load(&mut self, disk: &Snapshot) -> Result<Option<Stored>, String> {

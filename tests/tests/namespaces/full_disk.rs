@@ -1,0 +1,39 @@
+//! A full disk is the commonest fault of all, and none of the cluster's business.
+
+use super::support::{TWO, WEB, wait_whole, web_group, with_device};
+use crm_tests::namespaces::{Laboratory, Options};
+use std::time::Duration;
+
+/// What is on the disks already is written over: votes and records need no room that is not there.
+#[test]
+fn as1_i5_with_every_disk_full_a_group_moves_as_it_is_told_and_is_taken_over() {
+    let mut lab = Laboratory::new(Options::new(TWO, 1));
+    for node in lab.nodes.values() {
+        let state = node.disk.join("state").display().to_string();
+        let small = ["-t", "tmpfs", "-o", "size=128k", "tmpfs", &state];
+        assert_eq!(node.run("mount", &small).code, 0);
+    }
+    let config = with_device(&lab, &web_group("web", "alpha, beta", WEB, 80));
+    lab.found(&config);
+    lab.wait_running("web", "alpha");
+    wait_whole(&lab);
+    for node in lab.nodes.values() {
+        let fill = "cat /dev/zero >$CRM_STATE/fill; echo x >$CRM_STATE/more";
+        assert_ne!(node.run("sh", &["-c", fill]).code, 0, "there is room left");
+    }
+    let pids = |lab: &Laboratory| ["alpha", "beta"].map(|name| lab.node(name).daemon_pid());
+    let daemons = pids(&lab);
+    for (to, by) in [("beta", "alpha"), ("alpha", "alpha"), ("beta", "beta"), ("alpha", "beta")] {
+        lab.node(by).crm(&["migrate", "web", to]);
+        lab.wait_running("web", to);
+    }
+    lab.node("alpha").crm(&["maintenance", "on"]);
+    lab.node("alpha").crm(&["maintenance", "off"]);
+    assert_eq!(pids(&lab), daemons, "a daemon ended: {}", lab.logs());
+    assert_eq!(lab.fence_requests(), Vec::<String>::new());
+    lab.power_off("alpha");
+    lab.wait("beta has taken it over", Duration::from_secs(30), |lab| {
+        lab.place("web").is_some_and(|(node, running)| node == "beta" && running)
+    });
+    assert_eq!(lab.node("beta").daemon_pid(), daemons[1], "{}", lab.logs());
+}
