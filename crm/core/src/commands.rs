@@ -45,8 +45,6 @@ pub(crate) struct Commands {
     /// The operator's word that a silent node is dead, for a side without a coordinator (R20): for one
     /// candidacy, and not beyond this time. Several count together.
     pub(crate) words: BTreeMap<NodeId, Time>,
-    /// Who is not in this node's record and has a newer one, and when it spoke last.
-    pub(crate) stranger: Option<(NodeId, Time)>,
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -106,14 +104,12 @@ impl<R: Rules> Node<R> {
 
     /// R20: bound to a silent node and one candidacy.
     fn take_word(&mut self, node: &NodeId) -> Option<Outcome> {
-        let lately = |(_, at): &&(NodeId, Time)| self.now.since(*at) <= self.timing.deadtime;
-        if let Some((stranger, _)) = self.commands.stranger.as_ref().filter(lately) {
-            return Some(refused(
-                format!(
-                    "node {stranger}, which is not in the record of this node, has a newer one: others went on without this node"
-                ),
-                &format!("give the word on node {stranger}"),
-            ));
+        if let Some(removal) = self.removal() {
+            return Some(refused(removal, Self::way_back()));
+        }
+        if let Some((stranger, _)) = self.newer_stranger() {
+            let hint = format!("give the word on node {stranger}");
+            return Some(refused(self.passed_by().unwrap_or_default(), &hint));
         }
         match self.peers.get(node) {
             Some(_) if self.must_be_silent(node).is_ok() => {
@@ -202,6 +198,9 @@ impl<R: Rules> Node<R> {
         }
         if let Some(fork) = &self.fork {
             return fork.clone();
+        }
+        if let Some(reason) = self.removal().or_else(|| self.passed_by()) {
+            return reason;
         }
         if silent.is_empty() {
             return "no coordinator is elected yet".to_owned();

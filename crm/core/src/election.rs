@@ -69,6 +69,8 @@ impl<R: Rules> Node<R> {
         !leaving
             && self.fork.is_none()
             && !self.is_witness()
+            // Others went on without this node, or so they say: one of the two is wrong (R16, R20).
+            && self.newer_stranger().is_none()
             && self.config.is_some()
             && self.record().is_some_and(|record| {
                 record.voters.get(&self.id) == Some(&self.stored.store)

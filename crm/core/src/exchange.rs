@@ -76,12 +76,7 @@ impl<R: Rules> Node<R> {
         }
         if !self.peers.contains_key(from) && !self.admit_stranger(from) {
             self.refused.not_a_member += 1;
-            // Who joins, or was taken out, has nothing newer.
-            if let Message::Heartbeat(beat) = &packet.message
-                && beat.stamp > self.stamp()
-            {
-                self.commands.stranger = Some((from.clone(), self.now));
-            }
+            self.on_stranger(from, incarnation, &packet);
             return;
         }
         let now = self.now;
@@ -215,6 +210,7 @@ impl<R: Rules> Node<R> {
             }
             Message::StatusWanted { request } => self.on_remote_status_wanted(from, request),
             Message::StatusReply { request, status } => self.on_status_reply(request, status),
+            Message::Removed { record } => self.on_removed(from, *record),
         }
     }
 }

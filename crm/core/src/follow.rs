@@ -112,6 +112,11 @@ impl<R: Rules> Node<R> {
             return;
         };
         let first = self.obeyed.is_none();
+        let voters = |record: &Record| (record.voters.clone(), record.old_voters.clone());
+        if self.obeyed.as_ref().is_some_and(|obeyed| voters(&obeyed.record) != voters(&record)) {
+            // Whose vote is gone for good, and who is not configured, is a stranger from now on (R19).
+            self.keep_configured_peers();
+        }
         let new_config = self.obeyed.as_ref().is_none_or(|obeyed| {
             obeyed.record.config.digest != record.config.digest
                 || obeyed.record.retired != record.retired
@@ -122,7 +127,11 @@ impl<R: Rules> Node<R> {
         if record.voters.get(&self.id) == Some(&self.stored.store) {
             self.joined = true;
         }
-        if first {
+        let was_removed = self.obeyed.as_ref().is_some_and(|obeyed| obeyed.removed);
+        let removed = self.is_removed();
+        if removed && !was_removed {
+            self.tell_of_removal();
+        } else if first {
             let text = if self.is_witness() {
                 format!("this witness stores record {} and follows who leads", record.stamp)
             } else {
@@ -132,7 +141,7 @@ impl<R: Rules> Node<R> {
         }
         self.silence.settle(&self.id, &record);
         let known = self.known_groups(&cluster);
-        self.obeyed = Some(Obeyed { record: Arc::new(record), cluster });
+        self.obeyed = Some(Obeyed { record: Arc::new(record), cluster, removed });
         if new_config {
             self.bound_lease();
             self.executor.configure(self.now, &known);
@@ -168,7 +177,7 @@ impl<R: Rules> Node<R> {
     }
 
     /// H35: a committed record of mine is not in the other's past. Neither side is merged.
-    fn found_fork(&mut self, other: &NodeId, mine: Stamp, theirs: Stamp) {
+    pub(crate) fn found_fork(&mut self, other: &NodeId, mine: Stamp, theirs: Stamp) {
         if let Some(peer) = self.peers.get_mut(other) {
             peer.forked = true;
         }

@@ -44,6 +44,7 @@ mod run;
 mod same;
 mod session;
 mod silence;
+mod stranger;
 mod view;
 mod watchdog;
 

@@ -13,6 +13,7 @@ use crate::persist::{Durable, Pending};
 use crate::record::{Record, Stored};
 use crate::rules::{Rule, Rules, Sound};
 use crate::silence::Silence;
+use crate::stranger::Strangers;
 use crate::time::{Span, Time};
 use crate::watchdog::Watchdog;
 use crate::{Input, Output, Shutdown};
@@ -87,6 +88,7 @@ pub struct Node<R: Rules = Sound> {
     pub(crate) roles: std::collections::BTreeMap<crate::id::ServiceId, crate::packet::RoleReport>,
     pub(crate) commands: Commands,
     pub(crate) silence: Silence,
+    pub(crate) strangers: Strangers,
     pub(crate) shutdown: Option<(Shutdown, Time)>,
     /// When this node last asked for its own leave.
     pub(crate) leave_asked: Option<Time>,
@@ -115,6 +117,8 @@ pub(crate) struct Leader {
 pub(crate) struct Obeyed {
     pub(crate) record: Arc<Record>,
     pub(crate) cluster: Arc<Cluster>,
+    /// It has no place for this node (R19).
+    pub(crate) removed: bool,
 }
 
 impl<R: Rules> Node<R> {
@@ -156,6 +160,7 @@ impl<R: Rules> Node<R> {
             roles: Default::default(),
             commands: Commands::default(),
             silence: Silence::default(),
+            strangers: Strangers::default(),
             shutdown: None,
             leave_asked: None,
             leave_request: crate::leave::LEAVE,
@@ -361,7 +366,7 @@ impl<R: Rules> Node<R> {
 
     /// Peers are the nodes of the configuration, every voter, every owner, and, before there is a
     /// configuration, whoever spoke with the key.
-    fn keep_configured_peers(&mut self) {
+    pub(crate) fn keep_configured_peers(&mut self) {
         let (Some(cluster), Some(record)) = (self.config.clone(), &self.stored.record) else {
             return;
         };

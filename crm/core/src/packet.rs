@@ -100,6 +100,10 @@ pub enum Message {
     Join {
         store: StoreId,
     },
+    /// To a node that is no member any more and does not know: the committed record that does not name it (R19).
+    Removed {
+        record: Box<Record>,
+    },
 }
 
 /// Sent on every link, every keepalive, to every peer.

@@ -50,6 +50,8 @@ pub(crate) enum After {
         epoch: Epoch,
         stamp: Stamp,
     },
+    /// R19: a committed record that was told is obeyed.
+    Learnt,
 }
 
 impl<R: Rules> Node<R> {
@@ -97,6 +99,7 @@ impl<R: Rules> Node<R> {
             After::Nothing => {}
             After::Vote { to, epoch } => self.send_vote(&to, epoch),
             After::Stand { epoch } => self.ask_for_votes(epoch),
+            After::Learnt => self.obey_if_committed(),
             After::Proposed { stamp } => self.on_own_record_written(stamp),
             After::Accepted { to, epoch, stamp } => {
                 // A higher epoch adopted meanwhile makes this acknowledgement a lie.

@@ -26,6 +26,7 @@ fn numbers(message: &Message) -> (Option<Epoch>, Option<Stamp>) {
         Message::Heartbeat(beat) => (Some(beat.epoch), Some(beat.stamp)),
         Message::Propose { epoch, record } => (Some(*epoch), Some(record.stamp)),
         Message::Vote { epoch, record, .. } => (Some(*epoch), record.as_ref().map(|r| r.stamp)),
+        Message::Removed { record } => (Some(record.stamp.epoch), Some(record.stamp)),
         Message::Committed { epoch, stamp } => (Some(*epoch), Some(*stamp)),
         Message::PreVote { epoch } | Message::VoteRequest { epoch } | Message::Behind { epoch } => {
             (Some(*epoch), None)

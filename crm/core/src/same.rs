@@ -59,6 +59,7 @@ impl<R: Rules> Hash for Node<R> {
         self.roles.hash(state);
         self.commands.hash(state);
         self.silence.hash(state);
+        self.strangers.hash(state);
         self.shutdown.hash(state);
         (self.leave_asked, self.leaderless_since).hash(state);
         self.watchdog.hash(state);

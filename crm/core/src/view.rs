@@ -203,6 +203,9 @@ impl<R: Rules> Node<R> {
             }
         }
         let mut reason = choice.map(|choice| choice.reason.clone()).unwrap_or_default();
+        if let Some(removal) = self.removal() {
+            reason = removal;
+        }
         if let Some(detail) = of_owner.as_ref().and_then(|report| report.reason.clone()) {
             reason = if reason.is_empty() { detail } else { format!("{reason}; {detail}") };
         }
@@ -277,7 +280,13 @@ impl<R: Rules> Node<R> {
         if let Some(fork) = &self.fork {
             warnings.push(fork.clone());
         }
-        if !status.quorum {
+        if let Some(removal) = self.removal() {
+            warnings.push(format!("{removal}; {}", Self::way_back()));
+        } else if let Some(passed_by) = self.passed_by() {
+            warnings.push(format!(
+                "{passed_by}; decide whose changes to keep, stop crmd on the other side, empty its state directory and join it anew"
+            ));
+        } else if !status.quorum {
             let doing = match &self.role {
                 Role::Candidate(_) => " (standing for election)",
                 Role::Asking(_) => " (asking for votes)",

@@ -11,6 +11,7 @@ mod orders;
 mod placing;
 mod proofs;
 mod records;
+mod removed;
 mod steps;
 mod storm;
 mod told;
