@@ -33,5 +33,7 @@ mod shop;
 mod takeover;
 #[path = "machines/watchdog.rs"]
 mod watchdog;
+#[path = "machines/web.rs"]
+mod web;
 #[path = "machines/witness.rs"]
 mod witness;

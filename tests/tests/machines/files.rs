@@ -31,7 +31,7 @@ groups:
 ";
 
 /// The site listens on the address that moves. Each page is a process of its own, as PHP's module wants it.
-const HTTPD: &str = "ServerRoot /srv/files/web
+pub(crate) const HTTPD: &str = "ServerRoot /srv/files/web
 ServerName 10.9.0.100
 Listen 10.9.0.100:80
 LoadModule mpm_prefork_module /usr/lib/apache2/modules/mod_mpm_prefork.so
@@ -54,7 +54,7 @@ PidFile /run/httpd.pid
 ";
 
 /// Says that a row is kept when it is on the disk, and not before.
-const ROW: &str = "<?php
+pub(crate) const ROW: &str = "<?php
 $row = (int) $_GET['n'];
 $file = fopen('/srv/files/web/data/rows', 'a');
 if (!$file || !flock($file, LOCK_EX) || !fwrite($file, \"$row\\n\") || !fsync($file)) {
@@ -239,7 +239,8 @@ fn disturb(light: &mut Light, what: &str, act: impl FnOnce(&mut Light)) {
     let began = Instant::now();
     act(light);
     // One may have been under way, and acknowledged before.
-    wait_writes(&mut light.client, before.map(|count| count + 3));
+    let least = writes(&mut light.client).map(|count| count + 3);
+    wait_writes(&mut light.client, least);
     println!("{what}: all go on after {:.1} s", began.elapsed().as_secs_f32());
     for (kind, from) in KINDS.iter().zip(before) {
         let gap = format!(

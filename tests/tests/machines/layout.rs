@@ -2,6 +2,7 @@
 
 const DATABASE: &str = include_str!("../../../docs/layouts/database.yaml");
 const DATABASES: &str = include_str!("../../../docs/layouts/databases.yaml");
+const WEB: &str = include_str!("../../../docs/layouts/web.yaml");
 const ONE: &str = include_str!("../../../docs/layouts/r0.res");
 const TWO: [&str; 2] = [
     include_str!("../../../docs/layouts/drbd0.res"),
@@ -28,6 +29,13 @@ pub(crate) fn database(heartbeat: &str, device: &str) -> String {
 /// Two databases that back each other up.
 pub(crate) fn databases(heartbeat: &str, device: &str) -> String {
     cluster(DATABASES, heartbeat, device)
+}
+
+/// A database, Apache and Tomcat.
+pub(crate) fn web(heartbeat: &str, device: &str) -> String {
+    // The image has no user of Tomcat's own, and its Java needs minutes.
+    let slow = "- tomcat: {user: www-data, timeouts: {start: 10m, status: 2m, stop: 2m}, stop_timeout: 90s, ";
+    replaced(&cluster(WEB, heartbeat, device), "- tomcat: {", slow)
 }
 
 /// The file of each volume and its name, for one volume or two.
