@@ -31,6 +31,8 @@ mod pair;
 mod shop;
 #[path = "machines/takeover.rs"]
 mod takeover;
+#[path = "machines/troubles.rs"]
+mod troubles;
 #[path = "machines/watchdog.rs"]
 mod watchdog;
 #[path = "machines/web.rs"]

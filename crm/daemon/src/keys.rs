@@ -33,6 +33,19 @@ pub(crate) fn load(path: &Path) -> Result<AuthKeys, String> {
     AuthKeys::parse(&name, &text).map_err(|error| error.to_string())
 }
 
+/// Checks the key file and has it survive a loss of power: who copied it here cannot know whether it would.
+///
+/// # Errors
+/// What is wrong with it, and after `hint: ` what to do.
+pub fn keep_keys(path: &Path) -> Result<(), String> {
+    load(path)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| File::open(directory.unwrap_or(Path::new(".")))?.sync_all())
+        .map_err(|error| format!("{} cannot be synced: {error}", path.display()))
+}
+
 /// Notices that the file changed.
 #[derive(Debug)]
 pub(crate) struct KeyFile {
@@ -83,6 +96,17 @@ mod tests {
             let error = load(&path).expect_err("refused");
             assert!(error.contains("authkeys") && error.contains(&format!("{mode:o}")), "{error}");
         }
+    }
+
+    #[test]
+    fn hb3_a_key_file_without_a_key_is_not_kept() {
+        let dir = crate::testing::Dir::new();
+        let path = dir.path().join("authkeys");
+        write(&path, 0o600);
+        assert_eq!(keep_keys(&path), Ok(()));
+        fs::write(&path, "").expect("write");
+        let error = keep_keys(&path).expect_err("empty");
+        assert!(error.contains("authkeys") && error.contains("\nhint: "), "{error}");
     }
 
     #[test]

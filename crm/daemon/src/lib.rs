@@ -41,6 +41,7 @@ mod watches;
 mod witness;
 
 pub use founding::{found, note_contact};
+pub use keys::keep_keys;
 pub use options::{LogKind, Options};
 pub use store::replace_file;
 pub use witness::{WitnessOptions, check_files as check_witness_files, serve as serve_witness};

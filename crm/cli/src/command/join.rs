@@ -3,18 +3,17 @@
 use crate::args::{Join, Place};
 use crate::output::{Failure, Output};
 use crm_api::Exit;
-use std::os::unix::fs::MetadataExt;
 
 pub(crate) fn run(place: &Place, args: Join, output: &mut Output) -> Result<Exit, Failure> {
     let keys = place.authkeys();
     let name = keys.display().to_string();
-    let mode = std::fs::metadata(&keys).map(|file| file.mode()).map_err(|error| {
+    std::fs::metadata(&keys).map_err(|error| {
         Failure::refused(
             format!("{name}: {error}"),
             "copy the key file of the cluster here first, mode 0600",
         )
     })?;
-    crm_wire::check_mode(&name, mode).map_err(|error| Failure::refused(error.to_string(), ""))?;
+    crm_daemon::keep_keys(&keys).map_err(split)?;
     crm_daemon::note_contact(&place.state, &args.contact).map_err(split)?;
     output.line(format!(
         "this node will ask {} for the cluster. Next: `systemctl enable --now crmd`, then `crm status`",
