@@ -2,10 +2,11 @@
 
 use crate::commands::Origin;
 use crate::event::Event;
-use crate::id::{Epoch, FenceId, Incarnation, NodeId};
+use crate::id::{Epoch, FenceId, GroupId, Incarnation, NodeId};
 use crate::model::{Fencing, WITNESS};
 use crate::node::Node;
 use crate::operator::Outcome;
+use crate::packet::{GroupPhase, Report};
 use crate::peer::{Proof, ProofBy};
 use crate::quorum::{Weight, weigh};
 use crate::rules::{Rule, Rules};
@@ -290,13 +291,15 @@ impl<R: Rules> Node<R> {
             if !cluster.has_device(name) || peer.is_proved_dead() {
                 continue;
             }
-            // A group that the configuration dropped waits for nobody: its failed stop is the operator's.
+            // A group that the configuration dropped waits for nobody: its failed stop is the operator's. And only who
+            // says it now is shot for it: a later run looks and stops for itself, a silent node is a lost one.
             let stop_failed = record.failures.iter().any(|(group, nodes)| {
                 cluster.group(group).is_some()
                     && nodes.get(name).is_some_and(|failures| failures.stop_failed)
                     && record.owner(group) == Some(name)
+                    && peer.report.as_ref().is_some_and(|report| is_stuck(report, group))
             });
-            if stop_failed {
+            if stop_failed && peer.alive {
                 wanted.push((name.clone(), Why::StopFailed));
                 continue;
             }
@@ -338,6 +341,7 @@ impl<R: Rules> Node<R> {
         let failed = record.failures.iter().any(|(group, nodes)| {
             nodes.get(&self.id).is_some_and(|failures| failures.stop_failed)
                 && record.owner(group) == Some(&self.id)
+                && is_stuck(&self.report, group)
         });
         let again = self.fences.gave_way.is_none_or(|at| self.now.since(at) >= GIVES_WAY_AGAIN);
         if !failed
@@ -416,4 +420,9 @@ impl<R: Rules> Node<R> {
             }
         }
     }
+}
+
+/// Whether a run says of itself that a stop of this group failed and is not settled yet.
+fn is_stuck(report: &Report, group: &GroupId) -> bool {
+    report.groups.get(group).is_some_and(|state| state.phase == GroupPhase::StopFailed)
 }

@@ -75,6 +75,7 @@ impl<R: Rules> Node<R> {
         for name in back {
             next.intents.leaving.remove(&name);
         }
+        let stopped = self.settled_stops(next);
         let Some(coordinator) = self.coordinating_mut() else { return };
         let mut look_again: Option<Time> = None;
         let present: BTreeSet<(GroupId, NodeId)> = next
@@ -94,7 +95,7 @@ impl<R: Rules> Node<R> {
             let expires = since + spec.failure_expiry;
             let Some(nodes) = next.failures.get_mut(&group) else { continue };
             let Some(failures) = nodes.get_mut(&node) else { continue };
-            if proved.contains(&node) {
+            if proved.contains(&node) || stopped.contains(&(group.clone(), node.clone())) {
                 // A machine that was off runs nothing: its failed stop is settled.
                 failures.stop_failed = false;
             }
@@ -132,5 +133,20 @@ impl<R: Rules> Node<R> {
         next.intents.stopped.retain(|group| cluster.group(group).is_some());
         next.intents.restarts.retain(|group, _| cluster.group(group).is_some());
         self.plan_again_at(look_again);
+    }
+
+    /// Failed stops of which the node itself says by now that nothing of the group runs there: it looked again,
+    /// perhaps after a boot.
+    fn settled_stops(&self, next: &Record) -> BTreeSet<(GroupId, NodeId)> {
+        let reports = self.reports();
+        let failed = next.failures.iter().flat_map(|(group, nodes)| {
+            let failed = nodes.iter().filter(|(_, failures)| failures.stop_failed);
+            failed.map(|(node, _)| (group.clone(), node.clone()))
+        });
+        let says = |(group, node): &(GroupId, NodeId)| {
+            let word = reports.get(node).and_then(|report| report.groups.get(group));
+            word.is_some_and(|state| state.phase.is_stopped())
+        };
+        failed.filter(says).collect()
     }
 }

@@ -214,6 +214,8 @@ pub(crate) struct Lab {
     pub(crate) fence_takes: Span,
     /// AS3 broken: the device says off, and the machine runs on.
     pub(crate) fence_lies: bool,
+    /// The device answers that it failed, and does nothing.
+    pub(crate) fence_fails: bool,
     pub(crate) log: Vec<String>,
     pub(crate) replies: Vec<(NodeId, u64, crm_core::operator::Outcome)>,
     pub(crate) fenced: Vec<NodeId>,
@@ -263,6 +265,7 @@ impl Lab {
             fences: VecDeque::new(),
             fence_takes: Span::millis(30),
             fence_lies: false,
+            fence_fails: false,
             log: vec![],
             replies: vec![],
             fenced: vec![],
@@ -557,6 +560,11 @@ impl Lab {
         }
         while self.fences.front().is_some_and(|f| f.0 <= now) {
             if let Some((_, by, target, request)) = self.fences.pop_front() {
+                if self.fence_fails {
+                    let result = FenceResult::Failed { reason: "no power on the bus".into() };
+                    self.handle(&by, Input::Fenced { request, result });
+                    continue;
+                }
                 self.fenced.push(target.clone());
                 if !self.fence_lies {
                     self.crash(&target);

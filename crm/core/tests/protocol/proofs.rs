@@ -104,6 +104,46 @@ fn r21_a_reset_settles_a_failed_stop() {
     assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
 }
 
+/// The device was down while a stop failed, so an operator has rebooted the machine by hand; the device comes up with it.
+#[test]
+fn r21_a_machine_that_booted_since_its_failed_stop_is_not_shot_for_it() {
+    for (config, owner, to) in [
+        ("device a b c | g@c", "c", "a"),
+        ("device a b c | g@c h@c:after=g", "c", "b"),
+        ("device a b c | g@a", "a", "c"),
+        ("device a b | g@b", "b", "a"),
+    ] {
+        for delay in [0, 300, 2000, 30_000] {
+            let mut lab = Lab::new(config);
+            lab.run(Span::secs(4));
+            assert_eq!(lab.holders("g"), [owner]);
+            lab.fence_fails = true;
+            lab.machines.get_mut(&owner.into()).expect("there").stops_fail = true;
+            ask(&mut lab, to, 1, Command::Migrate { group: "g".into(), to: Some(to.into()) });
+            lab.run(Span::secs(8));
+            let asked = format!("fence node {owner}: a stop failed there");
+            assert!(lab.log.iter().any(|line| line.contains(&asked)), "{}", lab.log.join("\n"));
+            lab.crash(&owner.into());
+            lab.run(Span::millis(delay));
+            lab.boot(&owner.into());
+            lab.fence_fails = false;
+            lab.run(Span::secs(60));
+            let log = lab.log.join("\n");
+            assert!(lab.fenced.is_empty(), "{config}, {delay} ms: {log}");
+            assert_eq!(lab.holders("g"), [to], "{config}, {delay} ms: {log}");
+            if delay != 300 || config.contains('c') {
+                continue;
+            }
+            // Nor is it held against that machine for ever.
+            lab.run(Span::secs(3600));
+            ask(&mut lab, to, 2, Command::Migrate { group: "g".into(), to: Some(owner.into()) });
+            lab.run(Span::secs(5));
+            assert_eq!(lab.holders("g"), [owner], "{config}, {delay} ms");
+            once(&lab);
+        }
+    }
+}
+
 /// Control: hands off, then a device cluster whose coordinator dies.
 #[test]
 fn r12_control_a_node_that_was_proved_dead_joins_again_during_maintenance() {
