@@ -47,13 +47,14 @@ pub fn keep_keys(path: &Path) -> Result<(), String> {
 }
 
 /// Notices that the file changed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct KeyFile {
     path: PathBuf,
     seen: Option<(u64, i64, i64, i64, u64, u32)>,
 }
 
 impl KeyFile {
+    /// Before the keys are read, or a change in between is never seen.
     pub(crate) fn new(path: PathBuf) -> KeyFile {
         let seen = look(&path);
         KeyFile { path, seen }

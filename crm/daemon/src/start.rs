@@ -7,7 +7,7 @@ use crate::draft::Draft;
 use crate::event_loop::{Daemon, Parts};
 use crate::events::EventLog;
 use crate::executor::{
-    self, Awaited, CgroupParent, Executor, Journal, Places, Reaper, Surroundings,
+    self, Awaited, CgroupParent, Executor, Held, Journal, Places, Reaper, Surroundings,
 };
 use crate::fencing::Fencing;
 use crate::files::Files;
@@ -42,6 +42,7 @@ struct Checked {
     id: NodeId,
     incarnation: Incarnation,
     keys: crm_wire::AuthKeys,
+    key_file: KeyFile,
     stored: Stored,
     contact: Option<SocketAddr>,
     first_since_boot: bool,
@@ -75,6 +76,8 @@ fn check(options: &Options) -> Result<Checked, String> {
     make_directory(&options.state)?;
     make_run_directory(&options.run)?;
     let lock = lock(&options.state)?;
+    // The settling that follows may take minutes.
+    let key_file = KeyFile::new(options.authkeys());
     let keys = keys::load(&options.authkeys())?;
     let loaded = Store::new(&options.state).load()?;
     let has_record = loaded.as_ref().is_some_and(|stored| stored.record.is_some());
@@ -100,6 +103,7 @@ fn check(options: &Options) -> Result<Checked, String> {
         id,
         incarnation,
         keys,
+        key_file,
         stored,
         contact,
         first_since_boot,
@@ -167,6 +171,7 @@ async fn serve(options: &Options, checked: Checked) -> Result<Option<Shutdown>, 
             .map_err(|error| format!("{}: {error}", options.journal_dir().display()))?,
         cgroups: CgroupParent::find(&format!("crm-{prefix}")),
         awaited,
+        held: Held::default(),
         priority: checked.priority,
         run: format!("{:032x}", checked.incarnation.0),
         tell: tell.clone(),
@@ -198,7 +203,7 @@ fn parts(
 ) -> Result<Parts, String> {
     let no_thread = |error: std::io::Error| format!("no thread can be made: {error}");
     let draft = Draft::new(options.cluster_file(), options.state.clone());
-    let keys = KeyFile::new(options.authkeys());
+    let keys = checked.key_file.clone();
     let links = Links::new(
         tell.clone(),
         &checked.id,
@@ -252,4 +257,34 @@ async fn run(
     let ended = daemon.run(inbox).await;
     drop(checked._lock);
     ended.map(|()| daemon.asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn keys_that_change_while_the_daemon_starts_are_noticed() {
+        let dir = crate::testing::Dir::new();
+        let of = |name: &str| dir.path().join(name).display().to_string();
+        let arguments = ["crmd", "--node", "alpha", "--contact", "127.0.0.1"];
+        let options =
+            Options::parse_from(arguments.map(str::to_owned).into_iter().chain(
+                ["config-dir", "state", "run"].map(|name| format!("--{name}={}", of(name))),
+            ));
+        let write = |random: u8| {
+            std::fs::write(options.authkeys(), crm_wire::generate([random; 32]).as_bytes())
+                .expect("write");
+            let mode = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(options.authkeys(), mode).expect("mode");
+        };
+        std::fs::create_dir_all(&options.config_dir).expect("directory");
+        write(1);
+        let mut checked = check(&options).unwrap_or_else(|error| panic!("refused: {error}"));
+        write(2);
+        assert!(matches!(checked.key_file.changed(), Some(Ok(_))));
+        assert!(checked.key_file.changed().is_none());
+    }
 }

@@ -13,6 +13,7 @@ use crm_core::id::{GroupId, NodeId};
 use crm_core::operator::Command;
 use crm_drbd::state::{Connection, Disk};
 use crm_drbd::{Eligibility, RecordWord, Resource};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
@@ -77,13 +78,14 @@ fn lift(call: &Call, group: Option<GroupId>) -> Result<String, Why> {
         return Ok("no copy is banned".to_owned());
     }
     let picture = crm_agents::drbd::picture(TOOLS).map_err(Why::NotNow)?;
+    let stale: BTreeSet<NodeId> = banned.keys().cloned().collect();
     let mut said = Vec::new();
     for (node, ban) in banned.into_iter().filter(|(node, _)| concerns(call, &seen.me, node)) {
         // The ban is the group's: one of its resources that is good again does not speak for another.
         for name in &seen.copies {
             let resource = picture.get(name);
             let resource = resource.ok_or_else(|| Why::NotNow(format!("{name} is not up here")))?;
-            is_whole(resource, node == seen.me)?;
+            is_whole(resource, &seen.me, &node, &stale)?;
         }
         let group = seen.group.clone();
         said.push(commit(&mut client, Command::LiftBan { group, node, ban })?);
@@ -98,14 +100,31 @@ fn concerns(call: &Call, me: &NodeId, node: &NodeId) -> bool {
     node == me || call.peers.iter().any(|peer| peer == node.as_str())
 }
 
-/// Good here and there, and connected: then the two are the same.
-fn is_whole(resource: &Resource, here: bool) -> Result<(), Why> {
+/// Good here and there, and connected: then the two are the same. But of three copies two can be the same and stale:
+/// only one that is not recorded as such vouches for another.
+fn is_whole(
+    resource: &Resource,
+    me: &NodeId,
+    node: &NodeId,
+    stale: &BTreeSet<NodeId>,
+) -> Result<(), Why> {
     let answer = crm_drbd::eligibility::eligibility(resource, RecordWord::Silent);
     if let Eligibility::No(reason) | Eligibility::Unknown(reason) = answer {
         return Err(Why::NotNow(reason));
     }
-    let same = resource.peers.values().any(|peer| {
-        peer.connection == Connection::Connected
+    let here = node == me;
+    if !here && stale.contains(me) {
+        return Err(Why::NotNow("the copy on this node is recorded as stale itself".to_owned()));
+    }
+    // 8.4 has one peer and may call it by another name than the node's.
+    let counts = |name: &str| match resource.peers.len() {
+        1 if !here => true,
+        _ if here => !stale.iter().any(|stale| stale.as_str() == name),
+        _ => node.as_str() == name,
+    };
+    let same = resource.peers.iter().any(|(name, peer)| {
+        counts(name)
+            && peer.connection == Connection::Connected
             && !peer.volumes.is_empty()
             && peer.volumes.values().all(|volume| volume.disk == Disk::UpToDate)
     });
@@ -113,5 +132,65 @@ fn is_whole(resource: &Resource, here: bool) -> Result<(), Why> {
         (true, _) => Ok(()),
         (false, true) => Err(Why::NotNow("it is not connected to a good copy".to_owned())),
         (false, false) => Err(Why::NotNow("the peer's copy is not good yet".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crm_drbd::state::{Peer, PeerVolume, Role, Volume};
+
+    /// This node's copy, and those of peers that it is connected to.
+    fn resource(peers: &[(&str, Disk)]) -> Resource {
+        let mut resource = Resource { role: Role::Secondary, ..Resource::default() };
+        resource.volumes.insert(0, Volume { disk: Disk::UpToDate, ..Volume::default() });
+        for (name, disk) in peers {
+            let seen = PeerVolume { disk: disk.clone(), ..PeerVolume::default() };
+            let mut peer = Peer { connection: Connection::Connected, ..Peer::default() };
+            peer.volumes.insert(0, seen);
+            resource.peers.insert((*name).to_owned(), peer);
+        }
+        resource
+    }
+
+    fn lifts(resource: &Resource, me: &str, node: &str, stale: &[&str]) -> bool {
+        let stale = stale.iter().map(|node| NodeId::new(node)).collect();
+        is_whole(resource, &NodeId::new(me), &NodeId::new(node), &stale).is_ok()
+    }
+
+    #[test]
+    fn i8_the_only_peer_that_is_known_may_be_stale_too() {
+        assert!(!lifts(
+            &resource(&[("gamma", Disk::UpToDate)]),
+            "alpha",
+            "alpha",
+            &["alpha", "gamma"]
+        ));
+    }
+
+    /// Beta served alone and died; alpha and gamma find one another again, and both lack what it wrote.
+    #[test]
+    fn i8_two_stale_copies_do_not_vouch_for_one_another() {
+        let together = resource(&[("gamma", Disk::UpToDate), ("beta", Disk::DUnknown)]);
+        assert!(!lifts(&together, "alpha", "alpha", &["alpha", "gamma"]));
+        assert!(!lifts(&together, "alpha", "gamma", &["alpha", "gamma"]));
+        let with_beta = resource(&[("gamma", Disk::Outdated), ("beta", Disk::UpToDate)]);
+        assert!(lifts(&with_beta, "alpha", "alpha", &["alpha", "gamma"]));
+    }
+
+    #[test]
+    fn i8_another_good_peer_does_not_vouch_for_the_one_that_was_banned() {
+        let two = resource(&[("gamma", Disk::UpToDate), ("alpha", Disk::Inconsistent)]);
+        assert!(!lifts(&two, "beta", "alpha", &["alpha"]));
+        let whole = resource(&[("gamma", Disk::UpToDate), ("alpha", Disk::UpToDate)]);
+        assert!(lifts(&whole, "beta", "alpha", &["alpha"]));
+    }
+
+    #[test]
+    fn a_pair_needs_no_names() {
+        let pair = resource(&[("remote", Disk::UpToDate)]);
+        assert!(lifts(&pair, "alpha", "alpha", &["alpha"]));
+        assert!(lifts(&pair, "beta", "alpha", &["alpha"]));
+        assert!(!lifts(&resource(&[("remote", Disk::Inconsistent)]), "beta", "alpha", &["alpha"]));
     }
 }

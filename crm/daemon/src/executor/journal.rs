@@ -109,6 +109,10 @@ impl Journal {
         Ok(Journal(directory.to_owned()))
     }
 
+    pub(super) fn directory(&self) -> &Path {
+        &self.0
+    }
+
     fn file(&self, token: &str) -> PathBuf {
         self.0.join(format!("{token}.json"))
     }

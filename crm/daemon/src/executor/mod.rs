@@ -1,14 +1,15 @@
 //! Carries out the core's operations: one agent call each, bounded in time, memory and processes.
 //!
 //! A call is journalled before it begins (H15), runs in a session and, where there is one, a cgroup
-//! of its own, and is reported only when none of its processes is left, except those that a start
-//! or promotion that succeeded left running on purpose.
+//! of its own, and is reported when none of its processes is left, except those that a start or promotion
+//! that succeeded left running on purpose, and those that the kernel does not let die (see `held`).
 
 mod call;
 mod cgroup;
 mod environment;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod held;
 mod journal;
 mod judge;
 mod launch;
@@ -17,6 +18,7 @@ mod procfs;
 mod reaper;
 mod second_look;
 mod speech;
+mod started;
 mod tail;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,6 +29,7 @@ mod tree;
 pub(crate) use call::{AGENT_NAME, Places};
 pub(crate) use cgroup::Parent as CgroupParent;
 pub(crate) use environment::clean as clean_environment;
+pub(crate) use held::Held;
 pub(crate) use journal::{Entry, Journal, What};
 pub(crate) use launch::{Awaited, End, Launch};
 pub(crate) use leftover::settle;
@@ -37,7 +40,6 @@ use self::second_look::Look;
 use crate::happening::{Happening, Tell};
 use crate::timing::mark;
 use crate::watches::Watch;
-use crm_core::event::Event;
 use crm_core::id::OpId;
 use crm_core::operation::{Action, OpOutcome, OpResult, Operation};
 use std::cell::RefCell;
@@ -53,6 +55,8 @@ pub(crate) struct Surroundings {
     pub(crate) journal: Journal,
     pub(crate) cgroups: Option<CgroupParent>,
     pub(crate) awaited: Awaited,
+    /// What could not be killed.
+    pub(crate) held: Held,
     /// Real-time priority of the agents built in, if this daemon may give one.
     pub(crate) priority: Option<i32>,
     /// Distinguishes the calls of this run of the daemon from those of every other.
@@ -93,8 +97,22 @@ impl Executor {
     }
 }
 
-/// The call, and a look afterwards where its word alone proves nothing.
+/// The call, and what its word is worth.
 pub(crate) async fn carry_out(
+    surroundings: &Surroundings,
+    operation: &Operation,
+    cancelled: oneshot::Receiver<()>,
+) -> (OpResult, Vec<Watch>) {
+    if let Some(result) = surroundings.held.instead(operation) {
+        return (result, Vec::new());
+    }
+    let (result, watches) = call_and_look(surroundings, operation, cancelled).await;
+    let result = surroundings.held.weigh(operation, result);
+    (surroundings.journal.hold_against_starts(operation, result), watches)
+}
+
+/// The call, and a look afterwards where its word alone proves nothing.
+async fn call_and_look(
     surroundings: &Surroundings,
     operation: &Operation,
     mut cancelled: oneshot::Receiver<()>,
@@ -112,7 +130,7 @@ pub(crate) async fn carry_out(
     }
 }
 
-/// One call from the journal entry to the proof that nothing of it is left.
+/// One call from the journal entry to the proof that nothing of it is left, or the note of what is.
 async fn one_call(
     surroundings: &Surroundings,
     operation: &Operation,
@@ -135,8 +153,12 @@ async fn one_call(
         leader: None,
         what: What::of(operation),
     };
-    if let Err(error) = surroundings.journal.begin(&entry) {
-        // Without the entry a restarted daemon would not know of the call (H15).
+    let noted = surroundings.journal.note_start(operation);
+    if let Err(error) = noted.and_then(|()| surroundings.journal.begin(&entry))
+        && !matches!(action, Action::Stop | Action::Status)
+    {
+        // Without the entry a restarted daemon would not know of the call (H15). But a full run directory is no reason
+        // to call what runs failed, and its stop too: that would end the machine (R21).
         let reason = format!("the call cannot be journalled: {error}; is the run directory full?");
         return (with_reason(OpOutcome::Failed { code: 1 }, reason), Vec::new());
     }
@@ -203,36 +225,19 @@ async fn one_call(
         left = running.tree.end(tree::DEATH_PATIENCE).await.err();
     }
     let mut reason = reason(outcome, speech.reason, words, &output);
-    if let Some(pids) = left {
-        let text = format!("its processes cannot be killed (the kernel holds them): {pids}");
-        if action == Action::Stop {
-            // A failed stop claims nothing, so it need not wait for them (HB37, R21).
+    match left {
+        Some(pids) => {
+            let text = format!("its processes cannot be killed (the kernel holds them): {pids}");
+            surroundings.held.keep(surroundings, operation, &running.tree, &text);
             reason = Some(text);
-        } else {
-            outlive(surroundings, operation, &running.tree, &text).await;
+        }
+        None => {
+            running.tree.tidy();
+            surroundings.journal.end(token);
         }
     }
-    running.tree.tidy();
-    surroundings.journal.end(token);
     let result = OpResult { outcome, reason, attributes: speech.attributes };
     (result, speech.watches)
-}
-
-/// A call that cannot be ended stays open: nothing may be assumed of its resource (H15).
-async fn outlive(
-    surroundings: &Surroundings,
-    operation: &Operation,
-    tree: &tree::Tree,
-    text: &str,
-) {
-    let text = format!(
-        "{} of {} was killed, but {text}; the group waits for them",
-        operation.action.as_str(),
-        operation.resource
-    );
-    let event = Event::error("operation-hangs", text);
-    surroundings.tell.event(event.group(&operation.group).resource(&operation.resource));
-    while tree.end(tree::DEATH_PATIENCE).await.is_err() {}
 }
 
 /// The agent's own words first, then ours, then the last line of its output.

@@ -1,6 +1,6 @@
 //! Small agents and operations for the tests of this module.
 
-use super::{Awaited, Journal, Places, Surroundings};
+use super::{Awaited, Held, Journal, Places, Surroundings};
 use crate::happening::{Happening, Tell};
 use crm_core::id::{GroupId, OpId, ResourceId};
 use crm_core::model::{AgentClass, AgentRef, OnFail, Resource, Timeouts};
@@ -34,6 +34,7 @@ pub(crate) fn surroundings(dir: &Path) -> (Rc<Surroundings>, UnboundedReceiver<H
         journal: Journal::open(&dir.join("ops")).expect("journal"),
         cgroups: None,
         awaited: Awaited::default(),
+        held: Held::default(),
         priority: None,
         run,
         tell,

@@ -110,6 +110,138 @@ fn the_last_line_of_the_output_is_the_reason_where_the_agent_gives_none() {
     assert_eq!(result.reason.as_deref(), Some("cannot do it"));
 }
 
+/// A file system that does not answer any more: who writes to it cannot be killed.
+struct DeadStorage(crate::testing::Dir);
+
+impl DeadStorage {
+    /// `None`: this user may not mount.
+    fn new() -> Option<DeadStorage> {
+        let storage = DeadStorage(crate::testing::Dir::new());
+        let made = storage.sh(
+            "dd if=/dev/zero of=$D/image bs=1M count=8 && mkfs.ext4 -q $D/image && mkdir $D/at && \
+             mount -o loop $D/image $D/at",
+        );
+        made.then_some(storage)
+    }
+
+    fn at(&self) -> std::path::PathBuf {
+        self.0.path().join("at")
+    }
+
+    fn sh(&self, command: &str) -> bool {
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", command]).env("D", self.0.path());
+        shell.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stderr(std::process::Stdio::null());
+        shell.status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for DeadStorage {
+    fn drop(&mut self) {
+        // What hung is killed by then, but needs its moment.
+        self.sh("fsfreeze -u $D/at; for n in 1 2 3 4 5 6 7 8 9; do umount $D/at && break; sleep 0.2; done");
+    }
+}
+
+/// A call that hangs in the kernel holds its group no longer than its time; but nobody believes that what it may still
+/// start is stopped.
+#[test]
+fn h15_r21_what_cannot_be_killed_is_reported_and_held_against_every_word_of_a_stop() {
+    let Some(storage) = DeadStorage::new() else { return };
+    let dir = crate::testing::Dir::new();
+    let body = format!(
+        "[ \"$1\" != $(cat {0}/hangs) ] || echo x >{0}/at/file; exit 0",
+        storage.0.path().display()
+    );
+    script(dir.path(), "agent", &body);
+    let hangs = |action: &str| fs::write(storage.0.path().join("hangs"), action).expect("written");
+    nix::sys::prctl::set_child_subreaper(true).expect("subreaper");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let (surroundings, _inbox) = surroundings(dir.path());
+        let outcome = async |action| {
+            let (_keep, never) = oneshot::channel();
+            let operation = with_timeout("agent", action, 300);
+            let call = carry_out(&surroundings, &operation, never);
+            tokio::time::timeout(PATIENCE, call).await.expect("it ends").0.outcome
+        };
+        let open = || surroundings.journal.open_calls().expect("journal").0.len();
+        let unclear = OpOutcome::Failed { code: 1 };
+
+        hangs("status");
+        assert!(storage.sh("fsfreeze -f $D/at"), "{}", storage.at().display());
+        assert_eq!(outcome(Action::Status).await, OpOutcome::TimedOut);
+        let begun = Instant::now();
+        assert_eq!(outcome(Action::Status).await, unclear);
+        assert!(begun.elapsed() < Duration::from_millis(250), "no second one hangs beside it");
+        assert_eq!(outcome(Action::Start).await, unclear);
+        assert_eq!(outcome(Action::Stop).await, OpOutcome::Done, "a status starts nothing");
+        assert_eq!(open(), 0);
+        assert!(storage.sh("fsfreeze -u $D/at"));
+        wait_for(|| surroundings.held.is_empty()).await;
+
+        hangs("start");
+        assert!(storage.sh("fsfreeze -f $D/at"));
+        assert_eq!(outcome(Action::Start).await, OpOutcome::TimedOut);
+        assert_eq!(outcome(Action::Stop).await, unclear, "it may still start something");
+        assert_eq!(outcome(Action::Status).await, unclear);
+        assert_eq!(open(), 1, "the next daemon waits for it too");
+        assert!(storage.sh("fsfreeze -u $D/at"));
+        wait_for(|| surroundings.held.is_empty()).await;
+        assert_eq!(outcome(Action::Stop).await, OpOutcome::Done);
+        assert_eq!(open(), 0);
+    });
+}
+
+/// The run directory is full: what runs did not fail for that, nor is the machine shot for its stop.
+#[test]
+fn r21_without_a_journal_nothing_is_started_and_what_runs_is_looked_at_and_stopped() {
+    let dir = crate::testing::Dir::new();
+    script(dir.path(), "agent", "exit 0");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let (surroundings, _inbox) = surroundings(dir.path());
+        fs::remove_dir(dir.path().join("ops")).expect("removed");
+        for (action, outcome) in [
+            (Action::Start, OpOutcome::Failed { code: 1 }),
+            (Action::Status, OpOutcome::Done),
+            (Action::Stop, OpOutcome::Done),
+        ] {
+            let (_keep, never) = oneshot::channel();
+            let (result, _) = carry_out(&surroundings, &operation("agent", action), never).await;
+            assert_eq!(result.outcome, outcome, "{action:?}");
+        }
+    });
+}
+
+/// The package of an agent is taken away while what it started runs; the next daemon looks.
+#[test]
+fn i1_an_agent_that_is_gone_proves_nothing_of_what_it_started() {
+    let dir = crate::testing::Dir::new();
+    let agent = dir.path().join("agent");
+    let outcome = |action| run(dir.path(), &operation("agent", action), None).0.outcome;
+    let unclear = OpOutcome::Failed { code: 1 };
+    assert_eq!(outcome(Action::Status), OpOutcome::Missing, "it was never there");
+    script(dir.path(), "agent", "exit 0");
+    assert_eq!(outcome(Action::Start), OpOutcome::Done);
+    fs::rename(&agent, dir.path().join("away")).expect("rename");
+    let (result, _) = run(dir.path(), &operation("agent", Action::Status), None);
+    assert_eq!(result.outcome, unclear);
+    assert!(result.reason.is_some_and(|why| why.contains("started here")), "it says why");
+    assert_eq!(outcome(Action::Stop), OpOutcome::Missing);
+    assert_eq!(outcome(Action::Status), unclear, "nothing was stopped");
+    script(dir.path(), "agent", "exit 5");
+    assert_eq!(outcome(Action::Stop), OpOutcome::Missing);
+    assert_eq!(outcome(Action::Status), unclear, "nor by an agent that lacks something");
+    fs::rename(dir.path().join("away"), &agent).expect("rename");
+    assert_eq!(outcome(Action::Status), OpOutcome::Done);
+    assert_eq!(outcome(Action::Stop), OpOutcome::Done);
+    fs::remove_file(&agent).expect("remove");
+    assert_eq!(outcome(Action::Status), OpOutcome::Missing, "it was stopped in order");
+}
+
 #[test]
 fn a_missing_agent_is_missing_and_one_that_cannot_be_executed_has_failed() {
     let dir = crate::testing::Dir::new();

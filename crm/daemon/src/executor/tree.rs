@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How long the kernel may take to end killed processes before somebody is told.
-pub(crate) const DEATH_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const DEATH_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
 /// How long a child without an environment is taken for one that is just being started.
 const STARTING: Duration = Duration::from_millis(50);
