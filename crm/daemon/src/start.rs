@@ -275,8 +275,11 @@ mod tests {
                 ["config-dir", "state", "run"].map(|name| format!("--{name}={}", of(name))),
             ));
         let write = |random: u8| {
-            std::fs::write(options.authkeys(), crm_wire::generate([random; 32]).as_bytes())
-                .expect("write");
+            std::fs::write(
+                options.authkeys(),
+                crm_wire::generate(std::array::from_fn(|at| random + at as u8)).as_bytes(),
+            )
+            .expect("write");
             let mode = std::fs::Permissions::from_mode(0o600);
             std::fs::set_permissions(options.authkeys(), mode).expect("mode");
         };

@@ -29,7 +29,8 @@ pub(super) fn is_due(operation: &Operation, outcome: OpOutcome) -> bool {
         && matches!(operation.action, Action::Start | Action::Stop)
 }
 
-/// Asks until the state agrees, the operation's time (from `begun`) is over, or it has had enough of it.
+/// Asks until the state agrees, the operation's time (from `begun`) is over, or it has had enough of it. Once it is
+/// asked even if the script has used up all of its time: else that would decide what is believed.
 pub(super) async fn look(
     surroundings: &Surroundings,
     operation: &Operation,
@@ -39,9 +40,11 @@ pub(super) async fn look(
 ) -> Look {
     let end = begun + Duration::from_micros(operation.timeout.as_micros());
     let enough = Instant::now() + SETTLES_WITHIN;
+    let mut word = "may run (that did not end in time)";
     for number in 0_u32.. {
         let now = Instant::now();
-        let left = end.saturating_duration_since(now).as_micros();
+        let least = if number == 0 { SETTLES_WITHIN } else { Duration::ZERO };
+        let left = end.saturating_duration_since(now).max(least).as_micros();
         if left == 0 || cancelled.is_terminated() {
             break;
         }
@@ -49,12 +52,13 @@ pub(super) async fn look(
         let status = Operation { action: Action::Status, timeout, ..operation.clone() };
         let token = format!("{token}.look{number}");
         let (result, _) = one_call(surroundings, &status, &token, &mut *cancelled).await;
-        let word = match (operation.action, result.outcome) {
+        word = match (operation.action, result.outcome) {
             (_, OpOutcome::Cancelled) => return Look::Cancelled,
             (Action::Start, OpOutcome::NotRunning) => "does not run",
             (Action::Stop, OpOutcome::Done) => "runs",
-            // A status that hangs where something was stopped is no word of its end.
-            (Action::Stop, OpOutcome::TimedOut) => "may run (that did not end in time)",
+            // A status that hangs where something was stopped is no word of its end; one that had no time left
+            // takes nothing back.
+            (Action::Stop, OpOutcome::TimedOut) => word,
             _ => return Look::Agrees,
         };
         if Instant::now() + AGAIN_AFTER >= enough.min(end) {

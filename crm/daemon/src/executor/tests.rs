@@ -160,36 +160,47 @@ fn h15_r21_what_cannot_be_killed_is_reported_and_held_against_every_word_of_a_st
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let (surroundings, _inbox) = surroundings(dir.path());
-        let outcome = async |action| {
+        let number = std::cell::Cell::new(0);
+        let outcome = async |action, millis| {
             let (_keep, never) = oneshot::channel();
-            let operation = with_timeout("agent", action, 300);
+            number.set(number.get() + 1);
+            let op = OpId(number.get());
+            let operation = Operation { op, ..with_timeout("agent", action, millis) };
             let call = carry_out(&surroundings, &operation, never);
             tokio::time::timeout(PATIENCE, call).await.expect("it ends").0.outcome
+        };
+        let held = &surroundings.held;
+        // On a busy machine its time may be over before it gets as far as the dead file.
+        let hang = async |action| {
+            let begun = Instant::now();
+            while held.is_empty() {
+                assert_eq!(outcome(action, 300).await, OpOutcome::TimedOut);
+                assert!(begun.elapsed() < PATIENCE, "it does not hang");
+            }
         };
         let open = || surroundings.journal.open_calls().expect("journal").0.len();
         let unclear = OpOutcome::Failed { code: 1 };
 
         hangs("status");
         assert!(storage.sh("fsfreeze -f $D/at"), "{}", storage.at().display());
-        assert_eq!(outcome(Action::Status).await, OpOutcome::TimedOut);
-        let begun = Instant::now();
-        assert_eq!(outcome(Action::Status).await, unclear);
-        assert!(begun.elapsed() < Duration::from_millis(250), "no second one hangs beside it");
-        assert_eq!(outcome(Action::Start).await, unclear);
-        assert_eq!(outcome(Action::Stop).await, OpOutcome::Done, "a status starts nothing");
-        assert_eq!(open(), 0);
+        hang(Action::Status).await;
+        let calls = number.get();
+        assert_eq!(outcome(Action::Status, 5000).await, unclear, "no second one hangs beside it");
+        assert_eq!(outcome(Action::Start, 5000).await, unclear);
+        assert_eq!(outcome(Action::Stop, 5000).await, OpOutcome::Done, "a status starts nothing");
+        assert_eq!((open(), number.get() - calls), (0, 3));
         assert!(storage.sh("fsfreeze -u $D/at"));
-        wait_for(|| surroundings.held.is_empty()).await;
+        wait_for(|| held.is_empty()).await;
 
         hangs("start");
         assert!(storage.sh("fsfreeze -f $D/at"));
-        assert_eq!(outcome(Action::Start).await, OpOutcome::TimedOut);
-        assert_eq!(outcome(Action::Stop).await, unclear, "it may still start something");
-        assert_eq!(outcome(Action::Status).await, unclear);
+        hang(Action::Start).await;
+        assert_eq!(outcome(Action::Stop, 5000).await, unclear, "it may still start something");
+        assert_eq!(outcome(Action::Status, 5000).await, unclear);
         assert_eq!(open(), 1, "the next daemon waits for it too");
         assert!(storage.sh("fsfreeze -u $D/at"));
-        wait_for(|| surroundings.held.is_empty()).await;
-        assert_eq!(outcome(Action::Stop).await, OpOutcome::Done);
+        wait_for(|| held.is_empty()).await;
+        assert_eq!(outcome(Action::Stop, 5000).await, OpOutcome::Done);
         assert_eq!(open(), 0);
     });
 }
@@ -571,4 +582,14 @@ fn hb24_a_stop_whose_status_hangs_is_not_believed() {
     let (result, _) = run(dir.path(), &operation, None);
     assert_eq!(result.outcome, OpOutcome::Failed { code: 0 });
     assert!(result.reason.is_some_and(|reason| reason.contains("did not end in time")));
+}
+
+/// A stop that took nearly all of its time is looked at as any other, and not called failed for want of time.
+#[test]
+fn hb24_a_stop_that_took_its_time_is_looked_at_too() {
+    let dir = crate::testing::Dir::new();
+    let body = "case $1 in stop) sleep 1.5 ;; *) sleep 1; echo stopped ;; esac";
+    script(dir.path(), "slow", body);
+    let (result, _) = run(dir.path(), &with_timeout("heartbeat:slow", Action::Stop, 2000), None);
+    assert_eq!(result.outcome, OpOutcome::Done, "{:?}", result.reason);
 }
