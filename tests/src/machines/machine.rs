@@ -147,6 +147,9 @@ impl Machine {
         let mut words = format!(
             "console=ttyS0 panic=1 loglevel=4 no_timer_check clocksource=tsc tsc=reliable net.ifnames=0 systemd.hostname={name}"
         );
+        if let Some(rate) = super::ticks::rate_khz() {
+            words.push_str(&format!(" tsc_early_khz={rate}"));
+        }
         words.push_str(&format!(" systemd.machine_id={:032x}", 0x1ab_0000 + u128::from(number)));
         let mut arguments: Vec<String> = Vec::new();
         let mut add = |given: &[&str]| arguments.extend(given.iter().map(|&s| s.to_owned()));

@@ -18,6 +18,7 @@ pub mod power;
 pub mod qmp;
 pub mod shell;
 pub mod switch;
+pub mod ticks;
 
 pub use error::{LabError, Result};
 pub use laboratory::Laboratory;

@@ -1,4 +1,4 @@
-//! A web server with PHP, NFS and Samba over one volume, and a client of each that goes on while the group is moved by
+//! The layout of file servers in the documentation (docs/layouts/files.yaml): a web server with PHP, NFS and Samba over one volume, and a client of each that goes on while the group is moved by
 //! hand and while its machine loses its power.
 
 use std::os::unix::fs::PermissionsExt;
@@ -7,31 +7,14 @@ use std::time::{Duration, Instant};
 
 use crm_tests::machines::{Laboratory, Machine, Specification};
 
+use crate::layout;
 use crate::light::{LONG, Light, Parts, SERVICE};
 
-const CLUSTER: &str = "cluster: shop
-nodes:
-  alpha: {links: [10.9.0.1, 10.9.1.1]}
-  beta: {links: [10.9.0.2, 10.9.1.2]}
-heartbeat: {keepalive: 500ms, warntime: 2s, deadtime: 5s, initdead: 30s}
-fencing:
-  alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 10s}
-  beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 10s}
-groups:
-  files:
-    prefer: [alpha, beta]
-    failback: manual
-    resources:
-      - drbd: r0
-      - filesystem: {device: /dev/drbd0, at: /srv/files, type: ext4}
-      - nfs: {directories: /srv/files/nfs, clients: 10.9.0.0/24, mount: /srv/files, grace: 10s}
-      - vip: 10.9.0.100/24
-      - apache: {config: /srv/files/web/httpd.conf, url: \"http://10.9.0.100/alive.php\", expect: alive}
-      - samba: {config: /srv/files/samba/smb.conf, address: 10.9.0.100, mount: /srv/files}
-";
+const HEARTBEAT: &str = "keepalive: 500ms, warntime: 2s, deadtime: 5s, initdead: 30s";
+const DEVICE: &str = "10s";
 
 /// The site listens on the address that moves. Each page is a process of its own, as PHP's module wants it.
-pub(crate) const HTTPD: &str = "ServerRoot /srv/files/web
+pub(crate) const HTTPD: &str = "ServerRoot /data1/apache
 ServerName 10.9.0.100
 Listen 10.9.0.100:80
 LoadModule mpm_prefork_module /usr/lib/apache2/modules/mod_mpm_prefork.so
@@ -44,19 +27,19 @@ MaxSpareServers 2
 MaxRequestWorkers 4
 User www-data
 Group www-data
-DocumentRoot /srv/files/web/site
+DocumentRoot /data1/apache/site
 TypesConfig /dev/null
 <FilesMatch \"\\.php$\">
     SetHandler application/x-httpd-php
 </FilesMatch>
-ErrorLog /srv/files/web/error.log
+ErrorLog /data1/apache/error.log
 PidFile /run/httpd.pid
 ";
 
 /// Says that a row is kept when it is on the disk, and not before.
 pub(crate) const ROW: &str = "<?php
 $row = (int) $_GET['n'];
-$file = fopen('/srv/files/web/data/rows', 'a');
+$file = fopen('/data1/apache/data/rows', 'a');
 if (!$file || !flock($file, LOCK_EX) || !fwrite($file, \"$row\\n\") || !fsync($file)) {
     http_response_code(500);
     exit('lost');
@@ -71,7 +54,7 @@ map to guest = Bad User
 load printers = no
 disable spoolss = yes
 [share]
-path = /srv/files/samba/share
+path = /data1/samba/share
 read only = no
 guest ok = yes
 sync always = yes
@@ -129,8 +112,8 @@ const KINDS: [&str; 3] = ["web", "nfs", "smb"];
 #[ignore = "long: three to eight minutes; tests/run machines-long"]
 fn hb40_hb15_hb50_i8_web_nfs_and_samba_go_on_after_a_move_and_a_power_cut() {
     let client = &Specification::servers("client").with_memory(256);
-    let parts =
-        Parts { nodes: 2, memory: 448, volumes: 1, disk: 64, client, configuration: CLUSTER };
+    let configuration = &layout::files(HEARTBEAT, DEVICE);
+    let parts = Parts { nodes: 2, memory: 448, volumes: 1, disk: 64, client, configuration };
     let mut light = Light::of(Specification::servers, &parts, fill);
     // It started where there was a quorum first.
     light.node("alpha").ok("crm migrate --yes files alpha || crm status").unwrap();
@@ -172,7 +155,7 @@ fn hb40_hb15_hb50_i8_web_nfs_and_samba_go_on_after_a_move_and_a_power_cut() {
     light.back("beta");
     light.wait_whole();
     let old = light.node("beta").ok("cat /var/lib/nfs/etab").unwrap();
-    assert!(old.contains("/srv/files/nfs"), "expected what the dead server left: {old:?}");
+    assert!(old.contains("/data1/export"), "expected what the dead server left: {old:?}");
     disturb(&mut light, "moved to the node that came back", |light| {
         light.node("beta").ok("crm migrate --yes files beta").unwrap();
     });
@@ -182,24 +165,23 @@ fn hb40_hb15_hb50_i8_web_nfs_and_samba_go_on_after_a_move_and_a_power_cut() {
 
 fn fill(_: &Laboratory, tree: &Path) {
     let put = |name: &str, text: &str| std::fs::write(tree.join(name), text).unwrap();
-    for directory in ["nfs", "web/site", "web/data", "samba/share"] {
+    for directory in ["export", "apache/site", "apache/data", "samba/share"] {
         std::fs::create_dir_all(tree.join(directory)).unwrap();
     }
     // Written by the servers' own users.
-    for directory in ["nfs", "web/data", "samba/share"] {
+    for directory in ["export", "apache/data", "samba/share"] {
         let all = std::fs::Permissions::from_mode(0o777);
         std::fs::set_permissions(tree.join(directory), all).unwrap();
     }
-    put("web/httpd.conf", HTTPD);
-    put("web/site/row.php", ROW);
-    put("web/site/alive.php", "<?php echo 'ali' . 've';\n");
+    put("apache/httpd.conf", HTTPD);
+    put("apache/site/row.php", ROW);
     put("samba/smb.conf", SMB);
 }
 
 /// Mounts, and starts the three programs.
 fn begin(client: &mut Machine) {
     client.ok(&format!("cat >/root/writer <<'END'\n{WRITER}\nEND")).unwrap();
-    let mount = format!("modprobe nfsv4 && mount -t nfs4 -o hard {SERVICE}:/srv/files/nfs /mnt");
+    let mount = format!("modprobe nfsv4 && mount -t nfs4 -o hard {SERVICE}:/data1/export /mnt");
     client.until(&mount, LONG).unwrap();
     for kind in KINDS {
         let run = format!("exec python3 /root/writer {kind} {SERVICE} 2>>/root/{kind}.end");
@@ -258,8 +240,8 @@ fn disturb(light: &mut Light, what: &str, act: impl FnOnce(&mut Light)) {
 
 /// The volume, the address and the server's threads are on `node`, and not on `other`.
 fn assert_served_by(light: &mut Light, node: &str, other: &str) {
-    let holds = "mountpoint -q /srv/files && ip -4 -o addr show | grep -q ' 10.9.0.100/' && [ $(cat /proc/fs/nfsd/threads) = 8 ]";
-    let any = "mountpoint -q /srv/files || ip -4 -o addr show | grep -q ' 10.9.0.100/' || [ $(cat /proc/fs/nfsd/threads) != 0 ]";
+    let holds = "mountpoint -q /data1 && ip -4 -o addr show | grep -q ' 10.9.0.100/' && [ $(cat /proc/fs/nfsd/threads) = 8 ]";
+    let any = "mountpoint -q /data1 || ip -4 -o addr show | grep -q ' 10.9.0.100/' || [ $(cat /proc/fs/nfsd/threads) != 0 ]";
     light.node(node).ok(holds).unwrap();
     assert_ne!(light.node(other).run(any).unwrap().code, 0, "{other} still has something");
     assert_held(light.node(node));
@@ -267,7 +249,7 @@ fn assert_served_by(light: &mut Light, node: &str, other: &str) {
 
 /// The lock that the client took before is still its own: the kernel gives it to nobody else.
 fn assert_held(node: &mut Machine) {
-    let take = "python3 -c \"import fcntl; fcntl.lockf(open('/srv/files/nfs/rows', 'a'), fcntl.LOCK_EX | fcntl.LOCK_NB)\"";
+    let take = "python3 -c \"import fcntl; fcntl.lockf(open('/data1/export/rows', 'a'), fcntl.LOCK_EX | fcntl.LOCK_NB)\"";
     let output = node.run(take).unwrap();
     assert!(output.code != 0 && output.text.contains("BlockingIOError"), "{output:?}");
 }
@@ -278,11 +260,11 @@ fn assert_kept(light: &mut Light, node: &str) -> String {
     for kind in KINDS {
         let told = light.client.ok(&format!("cut -d' ' -f1 /root/{kind}.acknowledged")).unwrap();
         let there = match kind {
-            "web" => "cat /srv/files/web/data/rows",
-            "nfs" => "cat /srv/files/nfs/rows",
+            "web" => "cat /data1/apache/data/rows",
+            "nfs" => "cat /data1/export/rows",
             // A file that is empty has no number in it.
             _ => {
-                "cd /srv/files/samba/share && for file in *; do [ \"$(cat $file)\" = $file ] && echo $file; done; true"
+                "cd /data1/samba/share && for file in *; do [ \"$(cat $file)\" = $file ] && echo $file; done; true"
             }
         };
         let there = light.node(node).ok(there).unwrap();

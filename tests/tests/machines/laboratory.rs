@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crm_tests::machines::laboratory::address;
-use crm_tests::machines::{Laboratory, Specification};
+use crm_tests::machines::{Laboratory, Machine, Specification};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -29,6 +29,12 @@ fn frames_pass_until_a_direction_is_cut_or_a_cable_is_pulled() {
     let (at, other) = (beta.address(0), beta.address(1));
     alpha.until(&ping(&at), SOON).unwrap();
     alpha.until(&ping(&other), SOON).unwrap();
+
+    let uptime = |machine: &mut Machine| {
+        let (asked, said) = (Instant::now(), machine.ok("cut -d' ' -f1 /proc/uptime").unwrap());
+        (asked, said.trim().parse::<f64>().unwrap())
+    };
+    let began = uptime(&mut alpha);
 
     // One direction: the request arrives (beta counts it), the answer does not.
     lab.link(0).cut("beta", "alpha");
@@ -56,6 +62,12 @@ fn frames_pass_until_a_direction_is_cut_or_a_cable_is_pulled() {
         .unwrap();
     assert!((10..=50).contains(&received), "half of 60 should be lost:\n{text}");
     lab.link(0).heal();
+
+    // A machine's second is a second, however busy this host was when it booted.
+    let ended = uptime(&mut alpha);
+    let (here, there) = ((ended.0 - began.0).as_secs_f64(), ended.1 - began.1);
+    assert!((here - there).abs() < 0.5 + here / 50.0, "{here} s were {there} s in the machine");
+    println!("{here:.2} s were {there:.2} s in the machine");
 
     alpha.set_cable(0, false).unwrap();
     alpha.until("[ \"$(cat /sys/class/net/eth0/carrier)\" = 0 ]", SOON).unwrap();

@@ -3,6 +3,7 @@
 const DATABASE: &str = include_str!("../../../docs/layouts/database.yaml");
 const DATABASES: &str = include_str!("../../../docs/layouts/databases.yaml");
 const WEB: &str = include_str!("../../../docs/layouts/web.yaml");
+const FILES: &str = include_str!("../../../docs/layouts/files.yaml");
 const ONE: &str = include_str!("../../../docs/layouts/r0.res");
 const TWO: [&str; 2] = [
     include_str!("../../../docs/layouts/drbd0.res"),
@@ -10,11 +11,12 @@ const TWO: [&str; 2] = [
 ];
 
 /// Addresses and disks, there and here.
-const HERE: [(&str, &str); 8] = [
+const HERE: [(&str, &str); 9] = [
     ("192.168.123.165", "10.9.0.1"),
     ("192.168.123.166", "10.9.0.2"),
     ("192.168.123.170", "10.9.0.100"),
     ("192.168.123.171", "10.9.0.102"),
+    ("192.168.123.0/24", "10.9.0.0/24"),
     ("10.0.0.1", "10.9.1.1"),
     ("10.0.0.2", "10.9.1.2"),
     ("/dev/sda7", "/dev/vdb"),
@@ -29,6 +31,11 @@ pub(crate) fn database(heartbeat: &str, device: &str) -> String {
 /// Two databases that back each other up.
 pub(crate) fn databases(heartbeat: &str, device: &str) -> String {
     cluster(DATABASES, heartbeat, device)
+}
+
+/// NFS, Samba and a web site over one volume.
+pub(crate) fn files(heartbeat: &str, device: &str) -> String {
+    cluster(FILES, heartbeat, device)
 }
 
 /// A database, Apache and Tomcat.
@@ -63,7 +70,9 @@ fn cluster(text: &str, heartbeat: &str, device: &str) -> String {
         );
         text = replaced(&text, &there, &here);
     }
-    text = replaced(&text, "- mysql: {", "- mysql: {user: root, ");
+    if text.contains("mysql") {
+        text = replaced(&text, "- mysql: {", "- mysql: {user: root, ");
+    }
     replaced(&text, "fencing:\n", &format!("heartbeat: {{{heartbeat}}}\nfencing:\n"))
 }
 

@@ -140,8 +140,8 @@ fn fill(lab: &Laboratory, tree: &Path) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
-    put("apache/httpd.conf", &files::HTTPD.replace("/srv/files/web", "/data1/apache"));
-    put("apache/site/row.php", &files::ROW.replace("/srv/files/web", "/data1/apache"));
+    put("apache/httpd.conf", files::HTTPD);
+    put("apache/site/row.php", files::ROW);
     for (name, text) in TOMCAT {
         put(&format!("tomcat/{name}"), text);
     }
