@@ -55,7 +55,7 @@ pub(crate) struct Proposal {
 }
 
 // Placement follows from the rest, decisions are for people.
-hash_by!(Coordinator: epoch elected proposal committed armed acknowledged queue dirty maintenance_since plan_at failing_since);
+hash_by!(Coordinator: epoch proposal committed armed acknowledged queue dirty maintenance_since plan_at failing_since);
 
 impl Coordinator {
     pub(crate) fn decided(&mut self, group: &GroupId, text: String) {

@@ -1,5 +1,6 @@
 //! Names and numbers that identify things, each its own type so that two cannot be swapped.
 
+use crate::same::{EPOCHS, VERSIONS};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ name_type!(
 );
 
 macro_rules! number_type {
-    ($(#[$doc:meta])* $name:ident($inner:ty) hashed by $write:ident) => {
+    ($(#[$doc:meta])* $name:ident($inner:ty) $(hashed by $write:ident)?) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
@@ -79,17 +80,17 @@ macro_rules! number_type {
                 self.0.fmt(f)
             }
         }
-        impl std::hash::Hash for $name {
+        $(impl std::hash::Hash for $name {
             fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
                 state.$write(self.0 as _);
             }
-        }
+        })?
     };
 }
 
 number_type!(
     /// Number of an election; at most one coordinator each (I6).
-    Epoch(u64) hashed by write_u64
+    Epoch(u64)
 );
 number_type!(
     /// One agent operation of this incarnation of the daemon.
@@ -145,12 +146,25 @@ random_type!(
 );
 
 /// Place of a record in history: epoch of its proposer, then version. Compared in that order (H1).
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stamp {
     pub epoch: Epoch,
     pub version: u64,
+}
+
+/// By a method of its own, so that a hasher can tell it from a plain number (see [`crate::same`]).
+impl std::hash::Hash for Epoch {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_i128(EPOCHS | i128::from(self.0));
+    }
+}
+
+/// As [`Epoch`].
+impl std::hash::Hash for Stamp {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.epoch.hash(state);
+        state.write_i128(VERSIONS | i128::from(self.version));
+    }
 }
 
 impl fmt::Display for Stamp {

@@ -41,7 +41,7 @@ mod plausible;
 mod quorum;
 mod refused;
 mod run;
-mod same;
+pub mod same;
 mod session;
 mod silence;
 mod stranger;

@@ -38,7 +38,7 @@ pub(crate) struct Peer<R: Rules> {
     /// Whether both sides' histories were found to have parted (H35).
     pub(crate) forked: bool,
     /// Store and highest write counter that it ever told (H20); outlives its runs.
-    writes: Option<(StoreId, u64)>,
+    pub(crate) writes: Option<(StoreId, u64)>,
     /// That counter went back: its disk was restored, and it may have forgotten how it voted (H20).
     pub(crate) rolled_back: bool,
     /// Its protocol version was refused and said so once.
@@ -152,12 +152,13 @@ impl<R: Rules> Peer<R> {
 
 hash_by!(Proof: incarnation by);
 
+/// Without the moments that are only counted back from: those depend on the configuration
+/// ([`crate::same`]).
 impl<R: Rules> std::hash::Hash for Peer<R> {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        (&self.session, &self.links, self.heard, self.alive, self.alive_since).hash(state);
+        (&self.session, &self.links, self.heard, self.alive).hash(state);
         (&self.heartbeat, &self.report, &self.proof, self.heartbeat_at).hash(state);
-        (self.renewed, self.authority_to, self.forked, self.proposed_at).hash(state);
-        self.run_since.hash(state);
+        (self.authority_to, self.forked, self.rolled_back).hash(state);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::packet::Message;
 use crate::rules::{Rule, Rules};
 
 /// What is known to be on the disk; only this is told to others (H21).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Durable {
     pub(crate) epoch: Epoch,
     pub(crate) stamp: Stamp,
@@ -18,6 +18,8 @@ pub(crate) struct Durable {
     /// H20: told ahead of the disk, a power cut would look like a store that was rolled back.
     pub(crate) writes: u64,
 }
+
+crate::same::hash_by!(Durable: epoch stamp config);
 
 /// A write under way.
 #[derive(Clone, Debug, Hash)]

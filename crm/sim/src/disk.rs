@@ -94,6 +94,20 @@ impl Disk {
         self.busy_until = 0;
     }
 
+    /// What it held before its last writes, oldest first.
+    pub fn before(&self) -> impl DoubleEndedIterator<Item = &Stored> {
+        self.before.iter()
+    }
+
+    /// Somebody puts back a copy from so many writes ago (H20; AS1 excludes it).
+    pub fn goes_back(&mut self, writes: usize) {
+        if let Some(older) = self.before.iter().rev().nth(writes.saturating_sub(1)).cloned() {
+            self.durable = older;
+            self.pending.clear();
+            self.before.clear();
+        }
+    }
+
     /// The disk had not written what it said it had (AS1 is broken).
     pub fn forgets(&mut self, random: &mut Random) {
         if let Some(older) = self.before.get(random.index(self.before.len().max(1))) {

@@ -239,6 +239,10 @@ pub enum Wish {
     ConfirmDead {
         node: Seat,
     },
+    /// Given of a machine that is off, whatever it knew: what was committed there only is given up (H23, H35).
+    AcceptLoss {
+        node: Seat,
+    },
     StopCluster,
     StartCluster,
     Status,

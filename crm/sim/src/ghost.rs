@@ -60,9 +60,35 @@ pub struct Ghost {
     pub promises: BTreeMap<String, Promise>,
     /// Machines that were off when an operator said so.
     pub confirmed: BTreeSet<Seat>,
+    /// What an operator gave up knowingly (H23).
+    pub lost: Option<Lost>,
     /// Whether something changed that I1 looks at.
     pub resources_moved: bool,
     pub violation: Option<Violation>,
+}
+
+/// Committed records that an operator gave up, when he called the node dead that knew them: histories have parted (H35).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Whom the word called dead.
+    pub node: Seat,
+    /// Its present run was reached by a packet of another machine that knew of this run.
+    pub met: bool,
+    /// It went on alone, unaware, as the documents say of it: two histories go on, and two may own a group.
+    pub apart: bool,
+
+    /// The newest record that the other side knew then.
+    pub after: Stamp,
+    /// Epochs from here on are of the side that went on by his word.
+    pub until: Epoch,
+}
+
+impl Lost {
+    /// Whether this record is of the history that was given up.
+    #[must_use]
+    pub fn has(&self, stamp: Stamp) -> bool {
+        stamp > self.after && stamp.epoch < self.until
+    }
 }
 
 /// What the newest record must say of one intent.

@@ -48,6 +48,11 @@ pub(crate) fn a_group_runs_on_at_most_one_node<R: Rules>(world: &mut World<R>) {
             .map(|machine| &machine.id)
             .collect();
         if holders.len() > 1 {
+            // H23: switched on behind a cut link, who was called dead knows nothing of the word.
+            if let Some(lost) = world.ghost.lost.as_mut().filter(|lost| lost.apart || !lost.met) {
+                lost.apart = true;
+                return;
+            }
             let detail = format!("group {} runs on {holders:?}", group.id);
             world.blame("a_group_runs_on_at_most_one_node", detail);
             return;
@@ -170,9 +175,15 @@ pub(crate) fn a_committed_change_is_in_every_later_committed_record<R: Rules>(
     stamp: Stamp,
 ) {
     const NAME: &str = "a_committed_change_is_in_every_later_committed_record";
-    let before = world.ghost.committed.range(..stamp).next_back().map(|(s, f)| (*s, *f));
-    let after =
-        world.ghost.committed.range(stamp..).find(|(s, _)| **s != stamp).map(|(s, f)| (*s, *f));
+    let lost = |stamp: &Stamp| world.ghost.lost.as_ref().is_some_and(|lost| lost.has(*stamp));
+    let apart = world.ghost.lost.as_ref().is_some_and(|lost| lost.apart);
+    if apart || lost(&stamp) {
+        return;
+    }
+    let before = world.ghost.committed.range(..stamp).rfind(|(s, _)| !lost(s));
+    let before = before.map(|(s, f)| (*s, *f));
+    let mut after = world.ghost.committed.range(stamp..);
+    let after = after.find(|(s, _)| **s != stamp && !lost(s)).map(|(s, f)| (*s, *f));
     let own = world.ghost.committed.get(&stamp).map(|f| (stamp, *f));
     let pairs = [(before, own), (own, after)];
     for (earlier, later) in pairs {
@@ -186,6 +197,23 @@ pub(crate) fn a_committed_change_is_in_every_later_committed_record<R: Rules>(
             world.blame(NAME, detail);
             return;
         }
+    }
+}
+
+/// H35: a record that this store knows to be committed is in the past of what replaces it.
+pub(crate) fn parted_histories_are_never_merged<R: Rules>(
+    world: &mut World<R>,
+    seat: Seat,
+    record: &Record,
+) {
+    let machine = &world.machines[seat];
+    let Some(known) = machine.disk.durable().committed else { return };
+    if world.ghost.lost.is_some() && !record.descends_from(known) {
+        let detail = format!(
+            "{} knows {} to be committed and takes {}, which does not descend from it",
+            machine.id, known.0, record.stamp
+        );
+        world.blame("parted_histories_are_never_merged", detail);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::invariants::{
     a_commit_is_decisive, a_committed_change_is_in_every_later_committed_record,
     an_acknowledged_change_stays, an_address_starts_only_where_its_role_is, epochs_never_go_back,
     nothing_starts_without_a_committed_grant_of_this_incarnation, one_coordinator_per_epoch,
-    resources_start_in_order_and_stop_in_reverse,
+    parted_histories_are_never_merged, resources_start_in_order_and_stop_in_reverse,
 };
 use crate::queue::Seat;
 use crate::world::World;
@@ -129,6 +129,7 @@ pub(crate) fn commit<R: Rules>(world: &mut World<R>, seat: Seat, stamp: Stamp, c
 /// A node writes its store.
 pub(crate) fn write<R: Rules>(world: &mut World<R>, seat: Seat, stored: &Stored) {
     let Some(record) = &stored.record else { return };
+    parted_histories_are_never_merged(world, seat, record);
     let stamp = record.stamp;
     let fingerprint = record.fingerprint();
     match world.ghost.records.get(&stamp) {
@@ -190,6 +191,9 @@ pub(crate) fn delivery<R: Rules>(world: &mut World<R>, seat: Seat, from: Seat, p
         return;
     }
     world.ghost.heard.insert((seat, from), world.now);
+    if let Some(lost) = world.ghost.lost.as_mut().filter(|lost| lost.node == seat) {
+        lost.met = true;
+    }
     let stamp = match &packet.message {
         Message::Committed { stamp, .. } => Some(*stamp),
         Message::Heartbeat(beat) => beat.leading.as_ref().and_then(|leading| leading.committed),

@@ -1,10 +1,11 @@
 //! Operators: give commands to any daemon, remember what they were promised (I5).
 
 use crate::faults::Wish;
+use crate::ghost::Lost;
 use crate::queue::Seat;
 use crate::world::World;
 use crm_core::Input;
-use crm_core::id::{GroupId, NodeId, RequestId};
+use crm_core::id::{Epoch, GroupId, NodeId, RequestId};
 use crm_core::operator::{Command, Outcome};
 use crm_core::rules::Rules;
 use std::collections::BTreeMap;
@@ -54,6 +55,17 @@ impl<R: Rules> World<R> {
             }
             self.ghost.confirmed.insert(node);
         }
+        if let Wish::AcceptLoss { node } = wish {
+            if self.machines[node].powered {
+                return None;
+            }
+            let stored = self.machines[seat].disk.durable();
+            // The word lets its side go on in an epoch far from all others.
+            let until = Epoch(stored.epoch.0 + FAR_EPOCHS);
+            self.ghost.lost =
+                Some(Lost { node, met: false, apart: false, after: stored.stamp(), until });
+            self.ghost.confirmed.insert(node);
+        }
         self.operator.next += 1;
         let request = RequestId(self.operator.next);
         let Some(command) = self.command(wish) else {
@@ -92,7 +104,9 @@ impl<R: Rules> World<R> {
             Wish::Apply { revision } => {
                 Command::Apply { text: self.plan.layout.text_of_revision(revision), base: None }
             }
-            Wish::ConfirmDead { node: n } => Command::ConfirmDead { node: node(n) },
+            Wish::ConfirmDead { node: n } | Wish::AcceptLoss { node: n } => {
+                Command::ConfirmDead { node: node(n) }
+            }
             Wish::StopCluster => Command::StopCluster,
             Wish::StartCluster => Command::StartCluster,
             Wish::Status => return None,
@@ -156,3 +170,5 @@ fn promise(command: &Command) -> Option<(String, bool)> {
 
 /// Answers that operators remember.
 const ANSWERS_MAX: usize = 64;
+/// Further than elections come, nearer than where an operator's word leads.
+const FAR_EPOCHS: u64 = 5_000;

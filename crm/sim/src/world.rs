@@ -379,6 +379,9 @@ impl<R: Rules> World<R> {
             format_args!("run {run} incarnation {incarnation} epoch {epoch} record {stamp}"),
         );
         self.ghost.told.retain(|(at, _), _| *at != seat);
+        if let Some(lost) = self.ghost.lost.as_mut().filter(|lost| lost.node == seat) {
+            lost.met = false;
+        }
         self.give(seat, Input::Wake);
     }
 

@@ -2,6 +2,7 @@
 //! rules, those among them that drawn faults did not find.
 
 use crm_core::rules::{Rules, Sound};
+use crm_sim::assumptions::Assumption;
 use crm_sim::broken::Broken;
 use crm_sim::mutant::{self, Mutant};
 use crm_sim::search::{Bounds, Found, Menu, Path, Story, explore, layouts, replay};
@@ -12,9 +13,19 @@ fn search<R: Rules>(
     story: &str,
     twists: u8,
 ) -> (Found, Option<(Path, &'static str)>) {
+    search_without::<R>(layout, story, twists, None)
+}
+
+fn search_without<R: Rules>(
+    layout: &str,
+    story: &str,
+    twists: u8,
+    breaks: Option<Assumption>,
+) -> (Found, Option<(Path, &'static str)>) {
     let layout = layouts::find(layout).unwrap();
     let story = Story::find(story).unwrap();
-    let bounds = Bounds { twists, menu: Menu::Short, states_max: STATES_MAX, lasts: None };
+    let bounds =
+        Bounds { twists, menu: Menu::Short, states_max: STATES_MAX, lasts: None, from: 0, breaks };
     let (found, broken) = explore(story.begin::<R>(layout, Trace::silent()).unwrap(), bounds);
     let broken = broken.map(|(path, violation)| {
         // The path alone leads there again.
@@ -51,6 +62,39 @@ fn every_placement_of_one_fault_keeps_every_promise() {
 }
 
 #[test]
+fn every_placement_of_two_faults_in_a_calm_pair_keeps_every_promise() {
+    let (found, broken) = search::<Sound>("pair", "calm", 2);
+    assert_eq!(broken, None);
+    assert!(found.exhausted && found.states > 300_000, "{found:?}");
+}
+
+#[test]
+fn h35_histories_that_have_parted_are_not_merged() {
+    let (found, broken) = search::<Sound>("pair", "parts", 1);
+    assert_eq!(broken, None);
+    assert!(found.exhausted && found.states > 10_000, "{found:?}");
+}
+
+/// The first search keeps every promise without the assumption, the second one does not.
+fn rests_on(breaks: Assumption, safe: (&str, &str), unsafe_one: (&str, &str), promise: &str) {
+    let (found, broken) = search_without::<Sound>(safe.0, safe.1, 1, Some(breaks));
+    assert_eq!(broken, None);
+    assert!(found.exhausted, "{found:?}");
+    let (_, broken) = search_without::<Sound>(unsafe_one.0, unsafe_one.1, 1, Some(breaks));
+    assert_eq!(broken.map(|(_, promise)| promise), Some(promise));
+}
+
+#[test]
+fn h20_one_restored_store_among_three_votes_is_harmless_and_beside_a_loss_it_is_not() {
+    rests_on(Assumption::Disk, ("pair-witness", "calm"), ("pair-witness", "owner-dies"), HISTORY);
+}
+
+#[test]
+fn h25_a_paused_machine_is_harmless_with_a_device_and_with_a_watchdog_it_is_not() {
+    rests_on(Assumption::Clock, ("pair", "owner-dies"), ("trio-watchdog", "calm"), ONE_NODE);
+}
+
+#[test]
 fn the_same_search_finds_the_same() {
     let first = search::<Sound>("pair", "cut", 1);
     assert_eq!(first, search::<Sound>("pair", "cut", 1));
@@ -74,6 +118,7 @@ fn h17_fed_while_stopping_is_found() {
     must_be_found("fed-while-stopping", "trio-watchdog", "isolated", 1, ONE_NODE);
 }
 
+const HISTORY: &str = "a_committed_change_is_in_every_later_committed_record";
 const ONE_NODE: &str = "a_group_runs_on_at_most_one_node";
 /// More than any of these searches meets.
 const STATES_MAX: u64 = 2_000_000;

@@ -2,10 +2,11 @@
 
 use clap::Parser;
 use crm_core::rules::Sound;
+use crm_sim::assumptions::Assumption;
 use crm_sim::broken::Broken;
 use crm_sim::mutant::{self, Mutant};
 use crm_sim::search::layouts::{self, SEARCHED};
-use crm_sim::search::{Bounds, Found, Menu, Path, STORIES, Story, explore, replay};
+use crm_sim::search::{Bounds, Cost, Found, Menu, Path, STORIES, Story, explore, replay};
 use crm_sim::trace::Trace;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -31,8 +32,14 @@ struct Arguments {
     #[arg(long)]
     full: bool,
     /// Different states of one search, at most.
-    #[arg(long, default_value_t = 4_000_000)]
+    #[arg(long, default_value_t = 50_000_000)]
     states: u64,
+    /// Leave out so many of the first faults: goes on where a bounded search ended.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Try what breaks an assumption, too: as1 (a store is restored to an older copy), as2 (a virtual machine is paused).
+    #[arg(long)]
+    without: Option<String>,
     /// Seconds of one search, at most.
     #[arg(long)]
     seconds: Option<u64>,
@@ -48,6 +55,9 @@ struct Arguments {
     /// Print no trace of a broken promise.
     #[arg(long)]
     brief: bool,
+    /// Print what each kind of fault cost.
+    #[arg(long)]
+    costs: bool,
     /// List layouts and stories.
     #[arg(long)]
     list: bool,
@@ -85,11 +95,20 @@ fn work(arguments: &Arguments) -> Result<bool, String> {
                 format!("no rule is called `{name}`\nhint: crm-sim --list-broken")
             })?),
         };
+    let breaks = match arguments.without.as_deref().map(|name| (name, Assumption::find(name))) {
+        None => None,
+        Some((_, Some(breaks @ (Assumption::Disk | Assumption::Clock)))) => Some(breaks),
+        Some((name, _)) => {
+            return Err(format!("`{name}` is not searched without; expected as1 or as2"));
+        }
+    };
     let bounds = Bounds {
         twists: arguments.twists,
         menu: if arguments.full { Menu::Full } else { Menu::Short },
         states_max: arguments.states,
         lasts: arguments.seconds.map(Duration::from_secs),
+        from: arguments.from,
+        breaks,
     };
     let done = Done::read(arguments)?;
     let (next, failed, errors) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -133,7 +152,9 @@ fn work(arguments: &Arguments) -> Result<bool, String> {
 
 fn title((layout, story): &Job, arguments: &Arguments) -> String {
     let menu = if arguments.full { "full" } else { "short" };
-    format!("{:<22} {:<16} {} {menu:<5}", layout.name, story.name(), arguments.twists)
+    let without = arguments.without.as_ref().map(|name| format!("without {name} "));
+    let without = without.unwrap_or_default();
+    format!("{:<22} {:<16} {} {menu:<5} {without}", layout.name, story.name(), arguments.twists)
 }
 
 fn one(
@@ -157,8 +178,9 @@ fn search<R: crm_core::rules::Rules>(
     let began = Instant::now();
     let (found, broken) = explore(story.begin::<R>(*layout, Trace::silent())?, bounds);
     let line = figures(&found, began.elapsed());
-    let Some((path, violation)) = broken else { return Ok((line, String::new(), true)) };
-    let mut text = format!("  VIOLATION {}: {}\n", violation.invariant, violation.detail);
+    let mut text = if arguments.costs { costs(&found) } else { String::new() };
+    let Some((path, violation)) = broken else { return Ok((line, text, true)) };
+    text += &format!("  VIOLATION {}: {}\n", violation.invariant, violation.detail);
     let mut world = story.begin::<R>(*layout, Trace::whole())?;
     let before = world.trace.lines().len();
     let again = replay(&mut world, &path);
@@ -178,6 +200,14 @@ fn told(path: &Path) -> String {
     path.iter().map(|(event, twist)| format!("  at event {event}: {twist:?}\n")).collect()
 }
 
+fn costs(found: &Found) -> String {
+    let line = |(kind, cost): (&&str, &Cost)| {
+        let Cost { branches, known, events } = cost;
+        format!("  {kind:<14} {branches:>9} faults {known:>9} known at once {events:>10} events\n")
+    };
+    found.costs.iter().map(line).collect()
+}
+
 fn figures(found: &Found, took: Duration) -> String {
     format!(
         "{:>9} states {:>9} events {:>8} faults {:>7} settled {:>7.1} s {}",
@@ -186,7 +216,10 @@ fn figures(found: &Found, took: Duration) -> String {
         found.branches,
         found.settled,
         took.as_secs_f64(),
-        if found.exhausted { "exhausted" } else { "bounded" }
+        match found.exhausted {
+            true => "exhausted".to_owned(),
+            false => format!("bounded: the first {} of the first faults", found.until),
+        }
     )
 }
 
@@ -205,7 +238,8 @@ fn jobs(arguments: &Arguments) -> Result<Vec<Job>, String> {
             .map(|name| Story::find(name).ok_or_else(|| format!("no story is called `{name}`")))
             .collect::<Result<_, _>>()?,
     };
-    Ok(stories.iter().flat_map(|story| layouts.iter().map(|layout| (*layout, *story))).collect())
+    let all = stories.iter().flat_map(|story| layouts.iter().map(|layout| (*layout, *story)));
+    Ok(all.filter(|(layout, story)| story.suits(layout)).collect())
 }
 
 /// The searches that were finished, one a line.

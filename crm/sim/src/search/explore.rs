@@ -3,11 +3,13 @@
 
 use super::same::digest;
 use super::twist::{Menu, Twist, apply, choices};
+use crate::assumptions::Assumption;
 use crate::clock::{Micros, SECOND};
 use crate::ghost::Violation;
 use crate::world::World;
 use crm_core::rules::Rules;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
 /// How far a search goes.
@@ -20,10 +22,14 @@ pub struct Bounds {
     pub states_max: u64,
     /// Wall time, at most.
     pub lasts: Option<Duration>,
+    /// So many of the first twists are left out: an earlier search followed them.
+    pub from: u64,
+    /// Twists that break this assumption are tried, too: a disk (AS1) or a clock (AS2).
+    pub breaks: Option<Assumption>,
 }
 
 /// What a search amounted to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// Different states.
     pub states: u64,
@@ -37,6 +43,22 @@ pub struct Found {
     pub settled: u64,
     /// Nothing within the bounds was left out.
     pub exhausted: bool,
+    /// So many of the first twists of a path, in their order, were followed to the end with every later one, or
+    /// left out.
+    pub until: u64,
+    /// Events of the story itself.
+    pub length: u64,
+    /// What each kind of twist cost.
+    pub costs: BTreeMap<&'static str, Cost>,
+}
+
+/// What the runs after one kind of twist amounted to, those after a later twist left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    pub branches: u64,
+    /// Of them, those that led at once into a state met before.
+    pub known: u64,
+    pub events: u64,
 }
 
 /// A path to a broken promise: at which event which twist.
@@ -47,9 +69,10 @@ pub fn explore<R: Rules>(world: World<R>, bounds: Bounds) -> (Found, Option<(Pat
     let mut search = Search {
         bounds,
         until: bounds.lasts.map(|lasts| Instant::now() + lasts),
-        seen: HashMap::new(),
+        seen: HashMap::default(),
         found: Found { exhausted: true, ..Found::default() },
         walks: 0,
+        firsts: 0,
         path: Vec::new(),
     };
     let broken = search.walk(world, bounds.twists);
@@ -84,13 +107,31 @@ pub fn replay<R: Rules>(world: &mut World<R>, path: &[(u64, Twist)]) -> Option<V
     }
 }
 
+/// States are digests already.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0 << 8 | u64::from(*byte));
+    }
+    fn write_u64(&mut self, digest: u64) {
+        self.0 = digest;
+    }
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 struct Search {
     bounds: Bounds,
     until: Option<Instant>,
     /// How many twists were left when a state was met, plus one, and on which walk.
-    seen: HashMap<u64, (u8, u32)>,
+    seen: HashMap<u64, (u8, u32), BuildHasherDefault<Spread>>,
     found: Found,
     walks: u32,
+    /// First twists met so far.
+    firsts: u64,
     path: Path,
 }
 
@@ -107,7 +148,7 @@ impl Search {
             if self.is_over() {
                 return None;
             }
-            let state = digest(&world);
+            let state = digest(&world, self.bounds.breaks);
             // What happened was void by then.
             if before.replace(state) == Some(state) {
                 self.found.events += 1;
@@ -124,7 +165,7 @@ impl Search {
                     }
                     // Round and round, or nothing moves any more.
                     self.found.settled += 1;
-                    return complaint(&world);
+                    return self.complaint(&world);
                 }
                 Some(known) => *known = (left + 1, me),
                 None => {
@@ -133,26 +174,51 @@ impl Search {
             }
             if world.now > began + SETTLES {
                 self.found.settled += 1;
-                return complaint(&world);
+                return self.complaint(&world);
             }
+            let outermost = left == self.bounds.twists;
             if left > 0 {
-                for twist in choices(&world, self.bounds.menu) {
+                for twist in choices(&world, self.bounds.menu, self.bounds.breaks) {
+                    if outermost {
+                        self.firsts += 1;
+                        if self.firsts <= self.bounds.from {
+                            continue;
+                        }
+                    }
                     let mut other = world.clone();
                     self.path.push((world.figures.events, twist));
                     self.found.branches += 1;
+                    let before = self.found.events;
                     apply(&mut other, twist, usize::from(left - 1));
                     let broken = self.walk(other, left - 1);
+                    if left == 1 {
+                        let events = self.found.events - before;
+                        let cost = self.found.costs.entry(twist.name()).or_default();
+                        cost.branches += 1;
+                        cost.known += u64::from(events == 0);
+                        cost.events += events;
+                    }
                     if broken.is_some() {
                         return broken;
                     }
                     self.path.pop();
+                    if outermost && self.found.exhausted {
+                        self.found.until = self.firsts;
+                    }
                 }
             }
+            self.found.length += u64::from(outermost);
             self.found.events += 1;
             if !world.step() && world.ghost.violation.is_none() {
                 return None;
             }
         }
+    }
+
+    /// A restored voter of two leaves no majority without it: that one waits for a person (H20).
+    fn complaint<R: Rules>(&self, world: &World<R>) -> Option<Violation> {
+        let waits = self.bounds.breaks == Some(Assumption::Disk) && world.machines.len() < 3;
+        if waits { None } else { complaint(world) }
     }
 
     /// Whether a bound was reached; once it was, every walk ends.
@@ -174,7 +240,9 @@ fn complaint<R: Rules>(world: &World<R>) -> Option<Violation> {
     let forbidden = intents.cluster_stopped
         || !intents.stopped.is_empty()
         || !intents.standby.is_empty()
-        || !record.failures.is_empty();
+        || !record.failures.is_empty()
+        // Of histories that have parted a person decides which to keep (H35).
+        || world.ghost.lost.is_some();
     if forbidden {
         return None;
     }

@@ -8,6 +8,6 @@ mod same;
 mod story;
 mod twist;
 
-pub use explore::{Bounds, Found, Path, explore, replay};
+pub use explore::{Bounds, Cost, Found, Path, explore, replay};
 pub use story::{STORIES, Story};
 pub use twist::{Menu, Twist};

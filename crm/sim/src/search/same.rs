@@ -1,16 +1,22 @@
 //! When two states of a world count as the same: everything that can make a difference later, with
 //! moments counted from now and random numbers by the order in which they appear.
 
+use crate::assumptions::Assumption;
 use crate::clock::Micros;
+use crate::machine::Machine;
 use crate::queue::{Datagram, Happening};
 use crate::world::World;
 use crm_core::rules::Rules;
+use crm_core::same::{EPOCHS, VERSIONS};
 use std::hash::{Hash, Hasher};
 
 /// The digest of a state. Two different states share one by chance once in 2^64 pairs.
-pub(crate) fn digest<R: Rules>(world: &World<R>) -> u64 {
+pub(crate) fn digest<R: Rules>(world: &World<R>, breaks: Option<Assumption>) -> u64 {
     let clock = world.machines.first().map_or(0, |machine| machine.clock.read(world.now).0);
-    let mut hasher = Canonical::new(clock);
+    let stores = || world.machines.iter().map(|machine| machine.disk.durable());
+    let epoch = stores().map(|stored| stored.epoch.0).max().unwrap_or(0);
+    let version = stores().map(|stored| stored.stamp().version).max().unwrap_or(0);
+    let mut hasher = Canonical::new(clock, (epoch, version));
     for machine in &world.machines {
         (
             machine.powered,
@@ -33,17 +39,38 @@ pub(crate) fn digest<R: Rules>(world: &World<R>) -> u64 {
             (child.run == machine.run).hash(&mut hasher);
         }
         machine.backlog.len().hash(&mut hasher);
+        if breaks == Some(Assumption::Clock) {
+            let own = machine.clock.read(world.now).0;
+            own.wrapping_sub(clock).hash(&mut hasher);
+            hasher.moment(machine.pause.map(|pause| pause.until), world.now);
+            hasher.now = own;
+        }
+        if breaks == Some(Assumption::Disk) {
+            counters(world, machine, &mut hasher);
+        }
         if let Some(daemon) = &machine.daemon {
             daemon.node.hash(&mut hasher);
             (daemon.ending, daemon.watchdog_open, daemon.write_failed).hash(&mut hasher);
         }
     }
+    hasher.now = clock;
     for (at, what) in world.queue.in_order() {
         happening(world, at, what, &mut hasher);
     }
     network(world, &mut hasher);
     truth(world, &mut hasher);
     hasher.finish()
+}
+
+/// H20: what a store may go back to, and by how much others know more of it.
+fn counters<R: Rules>(world: &World<R>, machine: &Machine<R>, hasher: &mut Canonical) {
+    machine.disk.before().for_each(|stored| stored.hash(hasher));
+    let Some(daemon) = &machine.daemon else { return };
+    for (store, writes) in daemon.node.writes_known() {
+        let disks = world.machines.iter().map(|machine| machine.disk.durable());
+        let has = disks.filter(|disk| disk.store == store).map(|disk| disk.writes).max();
+        writes.saturating_sub(has.unwrap_or(0)).hash(hasher);
+    }
 }
 
 /// What is still to happen; what is void by now is left out.
@@ -152,9 +179,17 @@ fn happening<R: Rules>(world: &World<R>, at: Micros, what: &Happening, hasher: &
             put(hasher);
             act.hash(hasher);
         }
+        Happening::Resumes { seat } => {
+            if world.machines[*seat].pause.is_some() {
+                put(hasher);
+                seat.hash(hasher);
+            }
+        }
+        Happening::Strikes { fault } => {
+            put(hasher);
+            fault.hash(hasher);
+        }
         Happening::Changed { .. }
-        | Happening::Resumes { .. }
-        | Happening::Strikes { .. }
         | Happening::Heals
         | Happening::TidiesUp
         | Happening::Phase
@@ -179,12 +214,19 @@ fn network<R: Rules>(world: &World<R>, hasher: &mut Canonical) {
 fn truth<R: Rules>(world: &World<R>, hasher: &mut Canonical) {
     let newest = world.ghost.committed.last_key_value().map(|(stamp, _)| *stamp);
     newest.hash(hasher);
-    for (stamp, seen) in &world.ghost.records {
-        if newest.is_none_or(|newest| *stamp >= newest) {
-            (stamp, &seen.durable).hash(hasher);
-        }
+    for (stamp, seen) in world.ghost.records.range(newest.unwrap_or_default()..) {
+        (stamp, &seen.durable).hash(hasher);
     }
     world.ghost.coordinators.last_key_value().hash(hasher);
+    if let Some(lost) = &world.ghost.lost {
+        (lost.after, lost.until, lost.met, lost.apart).hash(hasher);
+        // Where histories have parted, whose past is in whose.
+        for machine in &world.machines {
+            let Some(record) = &machine.disk.durable().record else { continue };
+            let known = world.machines.iter().filter_map(|other| other.disk.durable().committed);
+            known.for_each(|known| record.descends_from(known).hash(hasher));
+        }
+    }
     let executed = world.devices.requests.values().filter(|request| request.executed.is_some());
     let fenced: std::collections::BTreeSet<usize> = executed.map(|r| r.target).collect();
     fenced.hash(hasher);
@@ -199,16 +241,23 @@ fn truth<R: Rules>(world: &World<R>, hasher: &mut Canonical) {
 struct Canonical {
     state: u64,
     now: u64,
+    /// The newest epoch and version on any disk.
+    newest: (u64, u64),
     names: Vec<u128>,
 }
 
 impl Canonical {
-    fn new(now: u64) -> Canonical {
-        Canonical { state: 0xcbf2_9ce4_8422_2325, now, names: Vec::new() }
+    fn new(now: u64, newest: (u64, u64)) -> Canonical {
+        Canonical { state: 0xcbf2_9ce4_8422_2325, now, newest, names: Vec::new() }
     }
 
     fn word(&mut self, word: u64) {
         self.state = (self.state ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+
+    /// An epoch or a version, counted from the newest on any disk; 0 is none yet.
+    fn number(&mut self, number: u64, newest: u64) {
+        self.word(if number == 0 { u64::MAX } else { number.wrapping_sub(newest) });
     }
 
     fn count(&mut self, at: i128, now: i128) {
@@ -226,10 +275,12 @@ impl Canonical {
 
 impl Hasher for Canonical {
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.word(u64::from_le_bytes(word));
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.word(u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            self.word(rest.iter().fold(1, |word, byte| word << 8 | u64::from(*byte)));
         }
     }
     fn write_u8(&mut self, number: u8) {
@@ -258,7 +309,12 @@ impl Hasher for Canonical {
     // Numbers that only name a request.
     fn write_i64(&mut self, _: i64) {}
     fn write_i128(&mut self, at: i128) {
-        self.count(at, i128::from(self.now));
+        let (epoch, version) = self.newest;
+        match at & !i128::from(u64::MAX) {
+            EPOCHS => self.number(at as u64, epoch),
+            VERSIONS => self.number(at as u64, version),
+            _ => self.count(at, i128::from(self.now)),
+        }
     }
     fn finish(&self) -> u64 {
         let mut z = self.state;

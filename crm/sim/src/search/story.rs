@@ -2,7 +2,7 @@
 //! without any fault, and every placement of a few faults in it is tried.
 
 use crate::clock::{MILLI, Micros, SECOND};
-use crate::faults::{Act, Wish};
+use crate::faults::{Act, Fault, Kind, Wish};
 use crate::layouts::Layout;
 use crate::network::Path;
 use crate::plan::{Begin, Plan, Profile};
@@ -39,6 +39,9 @@ pub enum Story {
     Leaves,
     /// An operator stops everything, and starts it again (R15).
     StopsAll,
+    /// One of two dies, and later the other, which went on alone; an operator lets the first go on without
+    /// what only the other knew, and then that one is back (R20, H23, H35).
+    Parts,
 }
 
 /// Every story, with its name.
@@ -55,12 +58,19 @@ pub const STORIES: &[(&str, Story)] = &[
     ("migrates", Story::Migrates),
     ("leaves", Story::Leaves),
     ("stops-all", Story::StopsAll),
+    ("parts", Story::Parts),
 ];
 
 impl Story {
     #[must_use]
     pub fn find(name: &str) -> Option<Story> {
         STORIES.iter().find(|(known, _)| *known == name).map(|(_, story)| *story)
+    }
+
+    /// Whether something of it can happen in this layout.
+    #[must_use]
+    pub fn suits(self, layout: &Layout) -> bool {
+        self != Story::Parts || (layout.machines().len() == 2 && layout.device)
     }
 
     #[must_use]
@@ -85,13 +95,23 @@ impl Story {
             Story::StopsAll => {
                 vec![act(START, Wish::StopCluster), act(START + 10 * SECOND, Wish::StartCluster)]
             }
+            Story::Parts => {
+                vec![Act { at: START + 26 * SECOND, seat: 1, wish: Wish::AcceptLoss { node: 0 } }]
+            }
+            _ => Vec::new(),
+        };
+        let dies = |seat, at, lasts| Fault { at, lasts, kind: Kind::Crash { seat } };
+        let faults = match self {
+            Story::Parts => {
+                vec![dies(1, START, 22 * SECOND), dies(0, START + 20 * SECOND, 16 * SECOND)]
+            }
             _ => Vec::new(),
         };
         let plan = Plan {
             seed: 0,
             layout,
             profile: Profile::Calm,
-            faults: Vec::new(),
+            faults,
             acts,
             heals: Micros::MAX / 2,
             begin,

@@ -1,6 +1,7 @@
 //! What can go wrong at one event: every choice that the search has beside letting it happen.
 
 use super::story::LONG;
+use crate::assumptions::Assumption;
 use crate::clock::{MILLI, Micros, SECOND};
 use crate::invariants;
 use crate::network::Path;
@@ -44,6 +45,45 @@ pub enum Twist {
     Cut { a: Seat, b: Seat, lasts: Micros },
     /// What one machine sends another is held back, and then comes all at once.
     Held { from: Seat, to: Seat, lasts: Micros },
+    /// A power cut, and somebody puts back a copy of the store from so many writes ago (H20; breaks AS1).
+    Restored { seat: Seat, writes: usize },
+    /// A virtual machine is paused: its clock and its watchdog stand still too (H25; breaks AS2).
+    Paused { seat: Seat, lasts: Micros },
+}
+
+impl Twist {
+    /// Whose plug is pulled, what is not synced being there all the same.
+    fn power_cut(self) -> Option<Seat> {
+        match self {
+            Twist::PowerCut { seat, back: SHORT, torn: false } => Some(seat),
+            _ => None,
+        }
+    }
+
+    /// A word for its kind.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Twist::Lose => "lose",
+            Twist::Late { .. } => "late",
+            Twist::WriteFails => "write-fails",
+            Twist::CallFails => "call-fails",
+            Twist::CallHangs => "call-hangs",
+            Twist::FenceLost => "fence-lost",
+            Twist::FenceLate { .. } => "fence-late",
+            Twist::BootsAtOnce => "boots-at-once",
+            Twist::Unreported => "unreported",
+            Twist::ReportedLate { .. } => "reported-late",
+            Twist::PowerCut { .. } => "power-cut",
+            Twist::DaemonDies { .. } => "daemon-dies",
+            Twist::Freezes { .. } => "freezes",
+            Twist::Isolated { .. } => "isolated",
+            Twist::Cut { .. } => "cut",
+            Twist::Held { .. } => "held",
+            Twist::Restored { .. } => "restored",
+            Twist::Paused { .. } => "paused",
+        }
+    }
 }
 
 /// Which of the choices are tried.
@@ -57,7 +97,36 @@ pub enum Menu {
 }
 
 /// The choices at the next event.
-pub(crate) fn choices<R: Rules>(world: &World<R>, menu: Menu) -> Vec<Twist> {
+pub(crate) fn choices<R: Rules>(
+    world: &World<R>,
+    menu: Menu,
+    breaks: Option<Assumption>,
+) -> Vec<Twist> {
+    let mut all = within(world, menu);
+    let seats: Vec<Seat> = all.iter().filter_map(|twist| twist.power_cut()).collect();
+    for seat in seats {
+        let disk = &world.machines[seat].disk;
+        match breaks {
+            Some(Assumption::Disk) => {
+                let before = disk.before().count();
+                all.extend(
+                    [1, before]
+                        .into_iter()
+                        .take(before)
+                        .map(|writes| Twist::Restored { seat, writes }),
+                );
+            }
+            Some(Assumption::Clock) if world.machines[seat].pause.is_none() => {
+                all.push(Twist::Paused { seat, lasts: LONG });
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+/// Those that leave the assumptions alone.
+fn within<R: Rules>(world: &World<R>, menu: Menu) -> Vec<Twist> {
     let Some((_, what)) = world.queue.peek() else { return Vec::new() };
     let mut all = Vec::new();
     match what {
@@ -178,9 +247,11 @@ pub(crate) fn apply<R: Rules>(world: &mut World<R>, twist: Twist, number: usize)
         | Twist::Freezes { .. }
         | Twist::Isolated { .. }
         | Twist::Cut { .. }
-        | Twist::Held { .. } => {
+        | Twist::Held { .. }
+        | Twist::Restored { .. }
+        | Twist::Paused { .. } => {
             world.now = next;
-            strike(world, twist, number);
+            strike(world, twist, FIRST + number);
         }
         _ => bend(world, twist),
     }
@@ -227,6 +298,15 @@ fn strike<R: Rules>(world: &mut World<R>, twist: Twist, number: usize) {
             world.network.hold(from, to);
             world.queue.push(in_steps(now + lasts), Happening::LetGo { from, to });
         }
+        Twist::Restored { seat, writes } => {
+            world.power_off(seat, "crash");
+            world.machines[seat].disk.goes_back(writes);
+            // It cannot know what it said; that nobody believes it any more is what is looked at.
+            world.ghost.epochs.remove(&seat);
+            world.ghost.votes.retain(|(voter, _, _), _| *voter != seat);
+            world.queue.push(now + SHORT, Happening::PowerOn { seat });
+        }
+        Twist::Paused { seat, lasts } => world.pauses(seat, now + lasts, true),
         _ => {}
     }
 }
@@ -267,6 +347,8 @@ fn in_steps(at: Micros) -> Micros {
     at.next_multiple_of(500 * MILLI)
 }
 
+/// Numbers of what a story itself lets happen are below.
+const FIRST: usize = 1_000;
 /// A packet that comes after the deadtime, while an earlier lease still holds.
 const LATE: Micros = 2_200 * MILLI;
 /// A daemon that systemd starts again.
