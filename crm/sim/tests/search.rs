@@ -68,13 +68,6 @@ fn every_placement_of_two_faults_in_a_calm_pair_keeps_every_promise() {
     assert!(found.exhausted && found.states > 300_000, "{found:?}");
 }
 
-#[test]
-fn h35_histories_that_have_parted_are_not_merged() {
-    let (found, broken) = search::<Sound>("pair", "parts", 1);
-    assert_eq!(broken, None);
-    assert!(found.exhausted && found.states > 10_000, "{found:?}");
-}
-
 /// The first search keeps every promise without the assumption, the second one does not.
 fn rests_on(breaks: Assumption, safe: (&str, &str), unsafe_one: (&str, &str), promise: &str) {
     let (found, broken) = search_without::<Sound>(safe.0, safe.1, 1, Some(breaks));
