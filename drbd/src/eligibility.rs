@@ -109,8 +109,8 @@ fn copy(resource: &Resource, number: u32, volume: &Volume, record: RecordWord) -
         Disk::UpToDate => Eligibility::Yes,
         Disk::Consistent if record == RecordWord::Freshest => Eligibility::Yes,
         Disk::Consistent => {
-            no("the peer may have newer data; bring the peer back, or promote here \
-             by hand if it is lost for good")
+            no("the peer may have newer data; bring the peer back, or `crm promote --stale` \
+             here if it is lost for good")
         }
         Disk::Inconsistent => match resource.incoming(number) {
             Some((peer, seen)) => match seen.resync {

@@ -332,10 +332,27 @@ pub(crate) enum Change {
         #[arg(long, value_name = "NODE")]
         i_am_certain: Option<String>,
     },
+    /// Serve the older copy of a group's data that this node has: the newer one will not come back
+    Promote(Promote),
     /// End the daemon of this node after its groups have moved
     Leave,
     /// End the daemon of this node and leave everything running, for an upgrade
     Keep,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Promote {
+    /// Give up what other copies have beyond this one
+    #[arg(long, required = true)]
+    pub(crate) stale: bool,
+    /// This node
+    pub(crate) node: String,
+    pub(crate) group: String,
+    /// The name of the group again, instead of being asked for it
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) i_am_certain: Option<String>,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -5,6 +5,7 @@ mod apply;
 mod carry_out;
 mod copies;
 mod reach;
+mod stale;
 
 use self::carry_out::refused;
 use crate::Output;

@@ -85,6 +85,14 @@ pub enum Command {
         /// The ban's whole text; it names the record that placed it.
         ban: String,
     },
+    /// The operator's word that an older copy of a group's data is to be served, and what other copies hold
+    /// beyond it given up (H24).
+    PromoteStale {
+        group: GroupId,
+        node: NodeId,
+        /// What the operator saw: the ban of this copy, if there was one.
+        ban: Option<String>,
+    },
 }
 
 impl Command {

@@ -60,7 +60,7 @@ impl<R: Rules> Node<R> {
     }
 
     /// Newest report of every member, this node's own included.
-    fn reports(&self) -> BTreeMap<&NodeId, &Report> {
+    pub(crate) fn reports(&self) -> BTreeMap<&NodeId, &Report> {
         let mut reports: BTreeMap<&NodeId, &Report> = self
             .peers
             .iter()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crm_tests::machines::{Laboratory, Specification};
 
-use crate::light::{LONG, Light, Parts, WRITTEN};
+use crate::light::{LONG, Light, Parts, WRITTEN, fetch};
 use crate::watchdog::WRITER;
 
 const CLUSTER: &str = "cluster: shop
@@ -113,6 +113,52 @@ fn hb21_i8_half_a_copy_and_none_are_not_served_when_the_machine_with_the_good_on
     light.assert_kept(acknowledged);
 }
 
+/// H24: the machine with the newer copy will not come back, says the operator; and then it does.
+#[test]
+#[ignore = "long: two to four minutes; tests/run machines-long"]
+fn h24_i8_the_older_copy_is_served_on_an_operators_word_and_the_newer_one_is_stale_from_then_on() {
+    let mut light = pair();
+    let old = light.acknowledged();
+    light.node("beta").power_cut().unwrap();
+    light.node("alpha").until("crm status | grep -q 'beta .*proved dead'", LONG).unwrap();
+    let started = light.acknowledged();
+    light
+        .client
+        .until(&format!("[ \"$({})\" -gt {} ]", fetch("acknowledged"), started + 10), LONG)
+        .unwrap();
+    light.node("alpha").power_cut().unwrap();
+    light.back("beta");
+    let beta = light.node("beta");
+    beta.until("crm confirm-dead alpha --i-am-certain alpha", LONG).unwrap();
+    // What alpha recorded alone, that this copy is stale, beta cannot know; DRBD calls it Consistent.
+    beta.until("crm why web | grep 'crm promote --stale'", LONG).unwrap();
+    println!("{}", beta.ok("crm promote --stale beta web --i-am-certain web").unwrap());
+    light.wait_served_by("beta");
+    // What was on this copy when the two parted, and what came since.
+    assert_eq!(light.assert_kept(old), 2, "alpha wrote, and beta goes on");
+
+    light.back("alpha");
+    let alpha = light.node("alpha");
+    alpha.until("crm status | grep -q 'beta .*online'", LONG).unwrap();
+    alpha
+        .until("crm why web | grep 'alpha .*an operator had the older copy on beta served'", LONG)
+        .unwrap();
+    alpha.until("drbdadm cstate r0 | grep -q StandAlone", LONG).unwrap();
+    let other = light.node("beta").ok("drbdadm get-gi r0").unwrap();
+    let resolve = format!(
+        "crm drbd resolve r0 --other '{}' --keep /root/r0.alpha --i-am-certain r0",
+        other.trim()
+    );
+    println!("{}", light.node("alpha").ok(&resolve).unwrap());
+    light.node("beta").run("drbdadm connect r0").unwrap();
+    light.wait_whole();
+    light.node("beta").ok("crm migrate --yes web alpha").unwrap();
+    light.wait_served_by("alpha");
+    assert_eq!(light.assert_kept(old), 3);
+    let kept = light.node("alpha").ok("stat -c %s /root/r0.alpha").unwrap();
+    assert!(kept.trim().parse::<u64>().unwrap() > 0, "what alpha had beyond is kept");
+}
+
 /// Alpha, which has the good copy, loses its power; beta goes on without it, serves nothing, and says why.
 fn refuses_alone(light: &mut Light, disk: &str) {
     light.node("alpha").power_cut().unwrap();
@@ -122,6 +168,9 @@ fn refuses_alone(light: &mut Light, disk: &str) {
     let why = beta.ok("crm why web").unwrap();
     println!("{why}");
     assert!(why.contains(disk), "{why}");
+    let refused = beta.run("crm promote --stale beta web --i-am-certain web").unwrap();
+    println!("{}", refused.text.trim());
+    assert_ne!(refused.code, 0, "half of a copy, or none, is not an older one");
     let roles = beta.ok("drbdadm role r0").unwrap();
     assert!(roles.starts_with("Secondary/"), "{roles}");
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 pub(crate) fn run(place: &Place, change: Change, output: &mut Output) -> Result<Exit, Failure> {
     let mut session = Session::open(place)?;
     match change {
+        Change::Promote(promote) => super::promote::run(&mut session, &promote, output),
         Change::Start { group: Some(group), waiting, .. } => {
             start(&mut session, &GroupId::new(&group), waiting, output)
         }
@@ -58,21 +59,21 @@ pub(crate) fn run(place: &Place, change: Change, output: &mut Output) -> Result<
     }
 }
 
-fn done(output: &mut Output, text: &str) -> Result<Exit, Failure> {
+pub(super) fn done(output: &mut Output, text: &str) -> Result<Exit, Failure> {
     output.line(text)?;
     Ok(Exit::Done)
 }
 
-fn why(group: &GroupId) -> String {
+pub(super) fn why(group: &GroupId) -> String {
     format!("`crm why {group}` tells more")
 }
 
-fn find<'a>(status: &'a Status, group: &GroupId) -> Option<&'a GroupStatus> {
+pub(super) fn find<'a>(status: &'a Status, group: &GroupId) -> Option<&'a GroupStatus> {
     status.groups.iter().find(|found| found.id == *group)
 }
 
 /// Running where it is granted, nothing in the way.
-fn runs(status: &Status, group: &GroupId, on: Option<&NodeId>) -> Progress {
+pub(super) fn runs(status: &Status, group: &GroupId, on: Option<&NodeId>) -> Progress {
     let Some(found) = find(status, group) else {
         return Progress::Failed(format!("group {group} is no longer in the configuration"));
     };
@@ -318,7 +319,7 @@ fn ending(session: &mut Session, request: Request, output: &mut Output) -> Resul
     }
 }
 
-fn limit(waiting: Waiting) -> Duration {
+pub(super) fn limit(waiting: Waiting) -> Duration {
     Duration::from_secs(waiting.timeout.clamp(1, 86_400))
 }
 
@@ -328,7 +329,7 @@ pub(crate) fn agreed(text: &str) -> Result<bool, Failure> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn question(text: &str) -> Result<String, Failure> {
+pub(super) fn question(text: &str) -> Result<String, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::usage(
             "this needs an answer and there is no terminal to ask on",

@@ -13,6 +13,7 @@ pub(crate) mod generate;
 pub(crate) mod init;
 pub(crate) mod join;
 pub(crate) mod keygen;
+mod promote;
 pub(crate) mod rehearse;
 pub(crate) mod status;
 pub(crate) mod why;

@@ -80,6 +80,13 @@ pub(super) fn look(call: &Call, group: Option<GroupId>) -> Result<(Client, Seen)
     Ok((client, Seen { me, group, copies, status }))
 }
 
+/// The DRBD resources that a group promotes, by a configuration that is in force.
+pub(crate) fn copies_of(text: &str, group: &GroupId) -> Vec<String> {
+    let cluster = crm_config::check("cluster.yaml", text, &crm_config::NoCatalog).cluster;
+    let group = cluster.as_ref().and_then(|cluster| cluster.group(group));
+    group.into_iter().flat_map(|group| &group.resources).filter_map(copy).cloned().collect()
+}
+
 /// The DRBD resource that this one promotes.
 fn copy(resource: &Resource) -> Option<&String> {
     let drbd = resource.agent.class == AgentClass::Own && resource.agent.name == "drbd";

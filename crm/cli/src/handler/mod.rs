@@ -4,6 +4,7 @@
 //! the cluster has committed: that the peer's copy is stale. Without that it refuses.
 
 mod cluster;
+pub(crate) use cluster::copies_of;
 mod fence_peer;
 mod unfence_peer;
 

@@ -151,6 +151,9 @@ impl<R: Rules> Node<R> {
                     None => format!("the copy of group {group} on {node} was not banned"),
                 })
             }
+            Command::PromoteStale { group, node, ban } => {
+                self.promote_stale(next, &cluster, (group, node), ban.as_deref())
+            }
             Command::ConfirmDead { node } => {
                 // One that was removed from the configuration may still own something.
                 if !next.grants.values().any(|grant| grant.owner == node) {
@@ -276,7 +279,7 @@ fn may_ban(next: &Record, group: &GroupId, node: &NodeId, by: &NodeId) -> Result
     }
 }
 
-fn known_group(cluster: &Cluster, group: &GroupId) -> Result<(), Outcome> {
+pub(super) fn known_group(cluster: &Cluster, group: &GroupId) -> Result<(), Outcome> {
     if cluster.group(group).is_some() {
         return Ok(());
     }
@@ -284,7 +287,7 @@ fn known_group(cluster: &Cluster, group: &GroupId) -> Result<(), Outcome> {
     Err(refused(format!("there is no group {group}"), &format!("groups: {}", names.join(", "))))
 }
 
-fn known_node(cluster: &Cluster, node: &NodeId) -> Result<(), Outcome> {
+pub(super) fn known_node(cluster: &Cluster, node: &NodeId) -> Result<(), Outcome> {
     if cluster.node(node).is_some() {
         return Ok(());
     }

@@ -253,7 +253,7 @@ fn why_nowhere(facts: &Facts<'_>, groups: &[usize], beside: Option<&Unit>) -> St
         let _ = write!(text, "; `crm clear {}` lets it try again", facts.group_id(group));
     }
     if banned {
-        text.push_str("; to serve stale data needs an operator's word");
+        text.push_str("; where no better copy will come back, `crm promote --stale NODE GROUP` there serves an older one");
     }
     text
 }

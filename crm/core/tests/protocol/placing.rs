@@ -319,6 +319,64 @@ fn i8_a_copy_that_the_owner_calls_stale_is_not_taken_until_it_is_whole() {
     assert_eq!(on(&lab, "db"), "b", "{:#?}", lab.log);
 }
 
+fn promote_stale(ban: Option<&str>) -> Command {
+    Command::PromoteStale { group: "db".into(), node: "b".into(), ban: ban.map(str::to_owned) }
+}
+
+fn refusal(lab: &Lab) -> &str {
+    match last(lab) {
+        Outcome::Refused { reason, .. } => reason,
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+}
+
+/// The machine with the good copy is gone for good. What it had beyond the older copy is given up: it comes back as
+/// the stale one.
+#[test]
+fn h24_an_operators_word_serves_the_older_copy_and_the_newer_one_is_the_stale_one_from_then_on() {
+    let mut lab = steady("device a b | db@a,b");
+    ask(&mut lab, "a", ban("a", "b"));
+    let seen = banned(&lab);
+    ask(&mut lab, "b", promote_stale(Some(&seen)));
+    assert_eq!(refusal(&lab), "group db is granted to node a");
+    lab.crash(&"a".into());
+    lab.run(Span::secs(20));
+    assert_eq!(on(&lab, "db"), "", "{:#?}", lab.log);
+    ask(&mut lab, "b", promote_stale(None));
+    assert!(refusal(&lab).contains("known otherwise"), "{}", refusal(&lab));
+    assert_eq!(on(&lab, "db"), "");
+    ask(&mut lab, "b", promote_stale(Some(&seen)));
+    assert!(matches!(last(&lab), Outcome::Done { .. }), "{:?}", last(&lab));
+    lab.run(Span::secs(5));
+    assert_eq!(on(&lab, "db"), "b", "{:#?}", lab.log);
+    // Twice does no harm.
+    ask(&mut lab, "b", Command::Stop { group: "db".into() });
+    lab.run(Span::secs(2));
+    ask(&mut lab, "b", promote_stale(Some(&seen)));
+    assert!(matches!(last(&lab), Outcome::Done { .. }), "{:?}", last(&lab));
+    ask(&mut lab, "b", Command::Start { group: "db".into() });
+    lab.boot(&"a".into());
+    lab.run(Span::secs(20));
+    assert_eq!(on(&lab, "db"), "b", "{:#?}", lab.log);
+    lab.crash(&"b".into());
+    lab.run(Span::secs(20));
+    assert_eq!(on(&lab, "db"), "", "a's copy is of another history now: {:#?}", lab.log);
+}
+
+/// Its owner runs, so nothing is lost by waiting for it.
+#[test]
+fn h24_an_older_copy_is_not_served_while_a_better_one_is_there() {
+    let mut lab = steady("device a b | db@a,b");
+    ask(&mut lab, "a", ban("a", "b"));
+    let seen = banned(&lab);
+    ask(&mut lab, "a", Command::Stop { group: "db".into() });
+    lab.run(Span::secs(2));
+    assert_eq!(on(&lab, "db"), "");
+    ask(&mut lab, "b", promote_stale(Some(&seen)));
+    assert!(refusal(&lab).starts_with("node a is there"), "{}", refusal(&lab));
+    assert_eq!(banned(&lab), seen);
+}
+
 /// The copy was whole when it was looked at; before the lift arrives the owner is cut off from it and is
 /// given leave to write alone.
 #[test]
