@@ -190,7 +190,7 @@ fn i4_when_all_is_well_again_every_group_runs() {
 #[test]
 fn a_thousand_groups_are_placed_within_bounds() {
     // Not a benchmark: only a rule that grew quadratic (256 times) would be caught, even in a debug
-    // build. The best of several tries counts, and more tries where the machine is busy.
+    // build. The best of several tries counts: a long one is interrupted more often where the machine is busy.
     let (few, many) = (crowd(250, 32), crowd(4_000, 32));
     let time = |world: &World| {
         #[allow(clippy::disallowed_types, reason = "a test is a shell: it may look at a clock")]
@@ -201,7 +201,7 @@ fn a_thousand_groups_are_placed_within_bounds() {
     let (mut short, mut long) = (f64::INFINITY, f64::INFINITY);
     for tried in 1..=40 {
         (short, long) = (short.min(time(&few)), long.min(time(&many)));
-        if tried >= 5 && long < short * 30.0 {
+        if tried >= 5 && long < short * 100.0 {
             return;
         }
     }
