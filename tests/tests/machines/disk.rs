@@ -5,29 +5,15 @@ use std::time::{Duration, Instant};
 
 use crm_tests::machines::{Laboratory, Specification};
 
-use crate::light::{LONG, Light, Parts, WRITTEN};
+use crate::light::{FENCED, LONG, Light, Parts, WRITTEN};
 use crate::watchdog::WRITER;
-
-const CLUSTER: &str = "cluster: shop
-nodes:
-  alpha: {links: [10.9.0.1, 10.9.1.1]}
-  beta: {links: [10.9.0.2, 10.9.1.2]}
-heartbeat: {keepalive: 200ms, warntime: 1s, deadtime: 10s, initdead: 20s, rejoin_after: 1s}
-fencing:
-  alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 10s}
-  beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 10s}
-";
 
 /// HB27, HB21, I8: it serves through its peer, says so, goes where the good copy is by policy, and does not come back
 /// before it has one.
 #[test]
 #[ignore = "long: one to four minutes; tests/run machines-long"]
 fn hb27_i8_a_disk_that_is_pulled_out_is_served_through_the_peer_until_policy_moves_it() {
-    let fill = |_: &Laboratory, tree: &Path| std::fs::write(tree.join("writer"), WRITER).unwrap();
-    let (client, configuration) = (&Specification::bare("client"), &cluster("stay"));
-    let parts = Parts { nodes: 2, memory: 224, volumes: 1, disk: 12, client, configuration };
-    let mut light = Light::new(&parts, fill);
-    light.wait_served_by("alpha");
+    let mut light = pair();
 
     let pulled = Instant::now();
     let before = light.acknowledged();
@@ -95,11 +81,7 @@ fn hb27_i8_a_disk_that_is_pulled_out_is_served_through_the_peer_until_policy_mov
 #[test]
 #[ignore = "long: one to three minutes; tests/run machines-long"]
 fn hb26_i8_a_primary_that_loses_its_disk_and_then_its_peer_gives_the_group_to_the_good_copy() {
-    let fill = |_: &Laboratory, tree: &Path| std::fs::write(tree.join("writer"), WRITER).unwrap();
-    let (client, configuration) = (&Specification::bare("client"), &cluster("stay"));
-    let parts = Parts { nodes: 2, memory: 224, volumes: 1, disk: 12, client, configuration };
-    let mut light = Light::new(&parts, fill);
-    light.wait_served_by("alpha");
+    let mut light = pair();
     light.node("alpha").unplug_disk(1).unwrap();
     light.node("alpha").until("drbdadm dstate r0 | grep -q ^Diskless/", LONG).unwrap();
     let before = light.acknowledged();
@@ -120,10 +102,19 @@ fn hb26_i8_a_primary_that_loses_its_disk_and_then_its_peer_gives_the_group_to_th
     assert!(light.lab.power().requests().is_empty(), "nobody had to be switched off");
 }
 
+fn pair() -> Light {
+    let fill = |_: &Laboratory, tree: &Path| std::fs::write(tree.join("writer"), WRITER).unwrap();
+    let (client, configuration) = (&Specification::bare("client"), &cluster("stay"));
+    let parts = Parts { nodes: 2, memory: 224, volumes: 1, disk: 12, client, configuration };
+    let mut light = Light::new(&parts, fill);
+    light.wait_served_by("alpha");
+    light
+}
+
 /// The configuration with this policy.
 fn cluster(on_disk_error: &str) -> String {
     let policy = format!("on_disk_error: {on_disk_error}\n    resources:");
-    format!("{CLUSTER}{}", WRITTEN.replacen("resources:", &policy, 1))
+    format!("{FENCED}{}", WRITTEN.replacen("resources:", &policy, 1))
 }
 
 /// Waits until ten more lines than `before` are acknowledged.

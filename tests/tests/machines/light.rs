@@ -37,6 +37,17 @@ pub(crate) struct Parts<'a> {
     pub(crate) configuration: &'a str,
 }
 
+/// Two nodes that can be switched off, before their groups.
+pub(crate) const FENCED: &str = "cluster: shop
+nodes:
+  alpha: {links: [10.9.0.1, 10.9.1.1]}
+  beta: {links: [10.9.0.2, 10.9.1.2]}
+heartbeat: {keepalive: 200ms, warntime: 1s, deadtime: 10s, initdead: 20s, rejoin_after: 1s}
+fencing:
+  alpha: {agent: command, command: /usr/local/sbin/lab-fence off alpha, timeout: 10s}
+  beta: {agent: command, command: /usr/local/sbin/lab-fence off beta, timeout: 10s}
+";
+
 /// A writer on the first volume, a web server that shows what it wrote, and the address of that.
 pub(crate) const WRITTEN: &str = "groups:
   web:
