@@ -6,6 +6,7 @@ mod changes;
 mod cluster;
 mod crash_loop;
 mod epochs;
+mod language;
 mod leaving;
 mod orders;
 mod placing;
