@@ -155,7 +155,7 @@ async fn one_call(
     };
     let noted = surroundings.journal.note_start(operation);
     if let Err(error) = noted.and_then(|()| surroundings.journal.begin(&entry))
-        && !matches!(action, Action::Stop | Action::Status)
+        && !matches!(action, Action::Stop | Action::Demote | Action::Status)
     {
         // Without the entry a restarted daemon would not know of the call (H15). But a full run directory is no reason
         // to call what runs failed, and its stop too: that would end the machine (R21).

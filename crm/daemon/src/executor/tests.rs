@@ -218,6 +218,7 @@ fn r21_without_a_journal_nothing_is_started_and_what_runs_is_looked_at_and_stopp
         for (action, outcome) in [
             (Action::Start, OpOutcome::Failed { code: 1 }),
             (Action::Status, OpOutcome::Done),
+            (Action::Demote, OpOutcome::Done),
             (Action::Stop, OpOutcome::Done),
         ] {
             let (_keep, never) = oneshot::channel();
