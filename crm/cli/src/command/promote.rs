@@ -13,7 +13,7 @@ use crm_api::Exit;
 use crm_core::id::{GroupId, NodeId};
 use crm_core::operator::Command;
 use crm_core::status::{GroupStatus, Status};
-use crm_drbd::state::{Disk, Role};
+use crm_drbd::state::{Connection, Disk, Role};
 use crm_drbd::{Picture, Resource};
 use std::time::Duration;
 
@@ -76,6 +76,13 @@ fn outdated<'a>(names: &'a [String], picture: &Picture) -> Result<Vec<&'a str>, 
                 format!("`drbdadm up {name}`"),
             )
         })?;
+        // The other machine is there, whatever became of its daemon.
+        if let Some(peer) = good_peer(resource) {
+            return Err(Failure::refused(
+                format!("{name}: DRBD is connected to {peer}, whose copy is good"),
+                format!("let it catch up: `crm drbd status {name}`; then nothing is given up"),
+            ));
+        }
         if let Some(found) = unusable(resource) {
             return Err(Failure::refused(
                 format!("{name}: {found}"),
@@ -87,6 +94,14 @@ fn outdated<'a>(names: &'a [String], picture: &Picture) -> Result<Vec<&'a str>, 
         }
     }
     Ok(outdated)
+}
+
+fn good_peer(resource: &Resource) -> Option<&str> {
+    let good = resource.peers.iter().find(|(_, peer)| {
+        peer.connection == Connection::Connected
+            && peer.volumes.values().any(|volume| volume.disk == Disk::UpToDate)
+    });
+    good.map(|(name, _)| name.as_str())
 }
 
 fn unusable(resource: &Resource) -> Option<String> {
@@ -142,7 +157,7 @@ fn take_for_good(name: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crm_drbd::state::Volume;
+    use crm_drbd::state::{Peer, PeerVolume, Volume};
 
     fn picture(disk: &str, role: &str) -> Picture {
         let mut resource = Resource { role: Role::read(role), ..Resource::default() };
@@ -162,5 +177,23 @@ mod tests {
         }
         assert!(outdated(&names, &picture("UpToDate", "Primary")).is_err(), "it is in use");
         assert!(outdated(&names, &Picture::new()).is_err(), "it is not up");
+    }
+
+    #[test]
+    fn h24_nothing_is_given_up_while_the_good_copy_is_connected() {
+        let names = ["r0".to_owned()];
+        for (connection, disk, refused) in [
+            (Connection::Connected, Disk::UpToDate, true),
+            (Connection::Connected, Disk::Outdated, false),
+            (Connection::Connecting, Disk::DUnknown, false),
+        ] {
+            let mut picture = picture("UpToDate", "Secondary");
+            let mut peer = Peer { connection, ..Peer::default() };
+            peer.volumes.insert(0, PeerVolume { disk, ..PeerVolume::default() });
+            if let Some(resource) = picture.get_mut("r0") {
+                resource.peers.insert("alpha".to_owned(), peer);
+            }
+            assert_eq!(outdated(&names, &picture).is_err(), refused);
+        }
     }
 }
