@@ -1,0 +1,70 @@
+//! What a call is born with: its cgroup, its priority.
+
+use super::*;
+
+#[test]
+fn a_call_is_born_in_its_cgroup() {
+    let dir = crate::testing::Dir::new();
+    let prefix = format!("crm-test-{}", std::process::id());
+    // A machine that lets nobody make cgroups has nothing to show; the daemon works without.
+    let Some(parent) = CgroupParent::find(&prefix) else { return };
+    script(dir.path(), "agent", "cat /proc/self/cgroup; exit 1");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    let local = tokio::task::LocalSet::new();
+    let output = local.block_on(&runtime, async {
+        let cgroup = parent.make("call").expect("cgroup");
+        let launch = Launch {
+            program: dir.path().join("agent"),
+            own_name: None,
+            arguments: Vec::new(),
+            environment: clean_environment("token"),
+            input: None,
+            token: "token".to_owned(),
+            cgroup: Some(cgroup),
+            priority: None,
+        };
+        let mut running = launch.start(&Awaited::default()).expect("started");
+        let never = std::future::pending::<()>();
+        running.wait(PATIENCE, never).await.expect("ended");
+        running.tree.tidy();
+        running.heard.tail.text()
+    });
+    let own = output.lines().find(|line| line.starts_with("0::")).unwrap_or_default();
+    assert!(own.ends_with(&format!("{prefix}.call")), "{output}");
+}
+
+#[test]
+fn what_an_agent_forks_does_not_keep_its_priority() {
+    let dir = crate::testing::Dir::new();
+    // The shell itself, and what it forks.
+    script(dir.path(), "agent", "cat /proc/$$/stat /proc/self/stat; exit 1");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    let local = tokio::task::LocalSet::new();
+    let output = local.block_on(&runtime, async {
+        let launch = Launch {
+            program: dir.path().join("agent"),
+            own_name: None,
+            arguments: Vec::new(),
+            environment: clean_environment("token"),
+            input: None,
+            token: "token".to_owned(),
+            cgroup: None,
+            priority: Some(1),
+        };
+        let mut running = launch.start(&Awaited::default()).expect("started");
+        let never = std::future::pending::<()>();
+        running.wait(PATIENCE, never).await.expect("ended");
+        running.heard.tail.text()
+    });
+    let policy = |line: &str| -> String {
+        // The 41st field of the line; the name before the bracket is the second.
+        let fields = line.rsplit(')').next().unwrap_or_default().split_whitespace();
+        fields.clone().nth(38).unwrap_or_default().to_owned()
+    };
+    let policies: Vec<String> = output.lines().map(policy).collect();
+    let permitted = nix::unistd::Uid::effective().is_root();
+    assert_eq!(policies.first().is_some_and(|own| own == "2"), permitted, "{output}");
+    assert_eq!(policies.get(1).map(String::as_str), Some("0"), "{output}");
+}
