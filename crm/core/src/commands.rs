@@ -203,6 +203,9 @@ impl<R: Rules> Node<R> {
         if let Some(reason) = self.removal().or_else(|| self.passed_by()) {
             return reason;
         }
+        if let Some((_, reason)) = self.missing_company() {
+            return reason;
+        }
         if silent.is_empty() {
             return "no coordinator is elected yet".to_owned();
         }

@@ -130,6 +130,7 @@ impl<R: Rules> Node<R> {
         if changed {
             self.coordinator_dirty();
         }
+        self.remember_company(from);
         self.on_taken(from, &heartbeat);
         if let Some((sent, _)) = heartbeat.heard
             && trusted

@@ -1,7 +1,9 @@
 //! Elections: asking first (R1), voting (R2), standing (R4), being elected (R5), the tie (R6).
 
+mod alone;
 mod tie;
 
+use self::alone::Company;
 use crate::coordinator::Coordinator;
 use crate::id::{Epoch, NodeId, StoreId};
 use crate::node::Node;
@@ -216,7 +218,10 @@ impl<R: Rules> Node<R> {
         let (epoch, until) = (asking.epoch, asking.until);
         let Some(record) = self.record() else { return };
         match weigh::<R>(record, &asking.yes, &BTreeSet::new(), false) {
-            Weight::Decisive => self.stand(epoch),
+            Weight::Decisive => match self.company(record) {
+                Company::Clear => self.stand(epoch),
+                company => self.await_company(company, epoch, until),
+            },
             Weight::Tie(missing) if self.operator_says_dead(&missing) => self.stand(epoch),
             Weight::Tie(missing) if self.tie_is_possible(&missing) => self.prepare_tie(&missing),
             _ if self.may_inherit(record, &asking.yes).is_some() => self.stand(epoch),
@@ -404,21 +409,23 @@ impl<R: Rules> Node<R> {
         present.insert(self.id.clone());
         let proved = self.proved();
         match weigh::<R>(best, &present, &proved, self.tie_authority()) {
+            Weight::Decisive if self.company(best) != Company::Clear => {
+                let company = self.company(best);
+                self.settle_company(company, until);
+            }
             Weight::Decisive => {
                 let by_tie = weigh::<R>(best, &present, &BTreeSet::new(), true) != Weight::Decisive;
                 let best = best.clone();
                 self.commands.forget_word(None);
-                let excluded = if by_tie { proved } else { BTreeSet::new() };
+                // Nobody who was called dead keeps a grant, whether its vote was needed or not (R7).
+                let excluded = if by_tie || !self.joined { proved } else { BTreeSet::new() };
                 self.become_coordinator(epoch, best, &present, &excluded, asked);
             }
             Weight::Tie(missing) if self.operator_says_dead(&missing) => {
                 // R20: the word gives this candidacy the authority that a boot took away.
                 self.joined = true;
                 self.commands.forget_word(None);
-                for node in missing {
-                    let incarnation = self.peers.get(&node).and_then(|peer| peer.session.live());
-                    self.prove(&node, incarnation, crate::peer::ProofBy::Operator);
-                }
+                self.prove_by_word(&missing);
                 self.weigh_votes();
             }
             Weight::Tie(missing) if self.tie_is_possible(&missing) => {

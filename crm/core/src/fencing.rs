@@ -26,6 +26,8 @@ const GIVES_WAY_AGAIN: Span = Span::secs(60);
 pub(crate) enum Why {
     /// To win a tie, or to stay decisive in one.
     Tie,
+    /// It may have gone on by an operator's word while this node, which alone votes, was down (R16).
+    Company,
     /// It is lost and owns something.
     Lost,
     /// A stop failed there (R21).
@@ -119,6 +121,7 @@ impl<R: Rules> Node<R> {
         self.fences.open.insert(target.clone(), request);
         let reason = match why {
             Why::Tie => "it is silent and its vote is needed to decide",
+            Why::Company => "it is silent and may have gone on while this machine was down",
             Why::Lost => "it is silent and owns something that must not run twice",
             Why::StopFailed => "a stop failed there, so what it ran may still run",
             Why::Operator(_) => "an operator asked for it",
@@ -380,8 +383,11 @@ impl<R: Rules> Node<R> {
 
     /// H27: a target that is heard again is not shot for its silence.
     pub(crate) fn cancel_fences_of_heard(&mut self, name: &NodeId) {
-        let silence =
-            self.fences.open.get(name).is_some_and(|r| matches!(r.why, Why::Tie | Why::Lost));
+        let silence = self
+            .fences
+            .open
+            .get(name)
+            .is_some_and(|r| matches!(r.why, Why::Tie | Why::Company | Why::Lost));
         if silence && let Some(request) = self.fences.open.remove(name) {
             self.push(Output::CancelFence { request: request.id });
         }

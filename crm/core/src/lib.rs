@@ -27,6 +27,7 @@ mod election;
 mod exchange;
 mod exposure;
 mod fencing;
+mod fingerprint;
 mod follow;
 mod input;
 mod lease;

@@ -354,6 +354,7 @@ impl<R: Rules> Node<R> {
                 self.timing = cluster.timing;
                 self.config = Some(cluster.clone());
                 self.keep_configured_peers();
+                self.forget_company();
                 self.judge_draft();
                 self.outputs.push_back(Output::Configured { cluster, text });
             }

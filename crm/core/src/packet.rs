@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Lowest and highest minor version this build speaks.
-pub const MINOR_LOWEST: u8 = 1;
-pub const MINOR_HIGHEST: u8 = 1;
+pub const MINOR_LOWEST: u8 = 2;
+pub const MINOR_HIGHEST: u8 = 2;
 
 /// One message, addressed. Its sender, the sender's incarnation and a counter that never repeats
 /// stand beside it, authenticated by the wire.

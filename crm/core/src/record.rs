@@ -8,7 +8,6 @@ use crate::same::hash_by;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// How many committed (stamp, digest) pairs a record remembers, to find forks (H35).
@@ -168,6 +167,8 @@ pub struct Stored {
     pub record: Option<Record>,
     /// Newest record this node knows to be committed, to find forks (H35).
     pub committed: Option<(Stamp, u64)>,
+    /// Configured voters that were ever heard with a record of this cluster (R16).
+    pub company: BTreeSet<NodeId>,
 }
 
 impl Stored {
@@ -181,6 +182,7 @@ impl Stored {
             vote: None,
             record: None,
             committed: None,
+            company: BTreeSet::new(),
         }
     }
 
@@ -201,27 +203,6 @@ impl Record {
             config: ConfigText::new(config),
             ..Record::default()
         }
-    }
-
-    /// Digest of this record alone, without its history.
-    #[must_use]
-    pub fn fingerprint(&self) -> u64 {
-        let mut hasher = Fingerprint(0xcbf2_9ce4_8422_2325);
-        // Writing to a hasher cannot fail.
-        let _ = write!(
-            hasher,
-            "{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
-            self.stamp,
-            self.voters,
-            self.old_voters,
-            self.config.digest,
-            self.intents,
-            self.failures,
-            self.bans,
-            self.grants,
-            self.roles,
-        );
-        hasher.0
     }
 
     /// A successor that remembers this record as its ancestor. R8: its Vold is this V.
@@ -269,25 +250,13 @@ impl Record {
     }
 }
 
-/// 64-bit FNV-1a over whatever is written to it.
-struct Fingerprint(u64);
-
-impl Write for Fingerprint {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        for byte in text.bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-        Ok(())
-    }
-}
-
 hash_by!(ConfigText: digest);
 hash_by!(Record: stamp voters old_voters config intents failures failures_counted bans grants roles armed retired);
 
 /// A fingerprint says no more than whether histories have parted.
 impl std::hash::Hash for Stored {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        (self.store, self.epoch, &self.vote, &self.record).hash(state);
+        (self.store, self.epoch, &self.vote, &self.record, &self.company).hash(state);
         self.committed.map(|(stamp, _)| stamp).hash(state);
         let one = |record: &Record| self.committed.is_none_or(|known| record.descends_from(known));
         self.record.as_ref().is_none_or(one).hash(state);

@@ -29,6 +29,8 @@ pub enum Rule {
     VotesStay,
     /// H6: only a node that has joined in this incarnation may shoot in a tie.
     TieNeedsAuthority,
+    /// R16, H23: the only voter of its record, when it boots, hears out or fences who may have gone on by a word.
+    AloneLooksFirst,
     /// R6: a tie is decided only after the fence succeeded.
     FenceIsAwaited,
     /// H30: a coordinator fences for a loss only while a deciding set of voters is heard.

@@ -364,6 +364,7 @@ pub fn all() -> Vec<Broken> {
         ),
         directed("wait-from-silence", &[WaitFromElection], Course::LongSilence, 20, ONE_NODE),
         directed("told-too-soon", &[AuthorityAwaitsMove], Course::BackTooSoon, 20, ONE_NODE),
+        directed("alone-looks-nowhere", &[AloneLooksFirst], Course::BackAlone, 20, ONE_NODE),
         directed("lease-not-nested", &[LeaseIsNested], Course::Chain, 20, ONE_NODE),
     ]
 }

@@ -50,15 +50,24 @@ impl<R: Rules> Node<R> {
             })
     }
 
+    pub(super) fn prove_by_word(&mut self, nodes: &BTreeSet<NodeId>) {
+        for node in nodes {
+            let incarnation = self.peers.get(node).and_then(|peer| peer.session.live());
+            self.prove(node, incarnation, crate::peer::ProofBy::Operator);
+        }
+    }
+
     /// Without a quorum, the words of an operator that would give one (R20): exactly half of the voters are here, and
     /// nothing but a word can prove the others dead. Less than half cannot go on by anybody's word.
     pub(crate) fn words_that_help(&self) -> Option<String> {
         let record = self.record().filter(|_| self.fork.is_none() && !self.is_witness())?;
         let missing = match self.only_other_voter(record) {
             Some(only) => self.silent_heirs_and(only, record),
+            None if self.missing_company().is_some() => self.missing_company()?.0,
             None => self.tied_without_proof(record)?,
         };
-        let silent = missing.iter().all(|node| self.must_be_silent(node).is_ok());
+        let silent =
+            !missing.is_empty() && missing.iter().all(|node| self.must_be_silent(node).is_ok());
         let words: Vec<String> =
             missing.iter().map(|node| format!("`crm confirm-dead {node}`")).collect();
         let which = if words.len() == 1 { "that machine is" } else { "those machines are" };
@@ -137,10 +146,7 @@ impl<R: Rules> Node<R> {
     ) {
         self.joined = true;
         self.commands.forget_word(None);
-        for node in dead {
-            let incarnation = self.peers.get(node).and_then(|peer| peer.session.live());
-            self.prove(node, incarnation, crate::peer::ProofBy::Operator);
-        }
+        self.prove_by_word(dead);
         self.become_coordinator(epoch, best, &[self.id.clone()].into(), dead, asked);
     }
 

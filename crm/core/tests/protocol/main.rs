@@ -1,5 +1,6 @@
 //! The protocol's rules on a few nodes, single-stepped. The simulator goes wide; this goes deep.
 
+mod alone;
 mod armed_runs;
 mod authority;
 mod changes;

@@ -420,6 +420,8 @@ fn take_out(lab: &mut Lab, without: &str) {
             && let Some(record) = &mut machine.disk.record
         {
             record.config = crm_core::record::ConfigText::new(without);
+            // Else that were a fork: another record under the stamp of a committed one.
+            machine.disk.committed = None;
         }
     }
 }

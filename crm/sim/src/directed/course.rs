@@ -1,7 +1,7 @@
 //! The directed plans by name.
 
 use super::driver::Driver;
-use super::{authority, chain, feeding, forks, proofs, reports, stall};
+use super::{alone, authority, chain, feeding, forks, proofs, reports, stall};
 use crm_core::rules::Rules;
 
 /// A directed plan.
@@ -33,6 +33,8 @@ pub enum Course {
     BackTooSoon,
     /// R12: a node that was proved dead is back beside a coordinator that does not know of it.
     BackBesideTheDeposed,
+    /// R16: the only voter is back behind a cut link, after an operator let the other go on.
+    BackAlone,
 }
 
 /// Every directed plan: name, plan, layout.
@@ -50,6 +52,7 @@ pub const COURSES: &[(&str, Course, &str)] = &[
     ("chain", Course::Chain, "five-long-leases"),
     ("back-too-soon", Course::BackTooSoon, "five"),
     ("back-beside-the-deposed", Course::BackBesideTheDeposed, "five-devices"),
+    ("back-alone", Course::BackAlone, "pair"),
 ];
 
 impl Course {
@@ -82,6 +85,7 @@ impl Course {
             Course::LongSilence => chain::long_silence(driver),
             Course::Chain => chain::chain(driver),
             Course::BackBesideTheDeposed => authority::back_beside_the_deposed(driver),
+            Course::BackAlone => alone::back_alone(driver),
             Course::BackTooSoon => authority::back_too_soon(driver),
         }
     }

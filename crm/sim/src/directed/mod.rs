@@ -6,6 +6,7 @@
 //!
 //! What it did is written into the world's plan as ordinary faults, and printed with the trace.
 
+mod alone;
 mod authority;
 mod chain;
 mod course;
