@@ -32,6 +32,12 @@ impl Deadline {
         Deadline(self.0.min(Deadline::after(span).0))
     }
 
+    /// For one question to a server: a quarter of what is left, but [`QUESTION`] at least. Who gives `status` more time so
+    /// gives a busy server more time to answer.
+    pub(crate) fn for_a_question(self) -> Deadline {
+        self.at_most(QUESTION.max(self.remaining() / 4))
+    }
+
     /// The later of this deadline and `span` from now.
     pub(crate) fn at_least(self, span: Duration) -> Deadline {
         Deadline(self.0.max(Deadline::after(span).0))
@@ -67,6 +73,8 @@ impl Pause {
     }
 }
 
+/// Time enough for a question that is asked again at once if nobody answers.
+pub(crate) const QUESTION: Duration = Duration::from_secs(5);
 const MOST_RESERVE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_SLOW_PAUSE: Duration = Duration::from_millis(500);

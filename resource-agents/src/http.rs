@@ -1,9 +1,7 @@
 //! Does a web server answer at a URL? Plain HTTP to one address, one question, one answer.
 
-use std::time::Duration;
-
 use crate::contract::{Failure, Parameters};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, QUESTION};
 use crate::metadata::{Kind, Parameter};
 use crate::running::Readiness;
 use crate::tcp;
@@ -68,7 +66,7 @@ impl Page {
 
     /// Asks once; the error says what was found.
     pub(crate) fn ask(&self, deadline: Deadline) -> Result<(), String> {
-        let deadline = deadline.at_most(LONGEST);
+        let deadline = deadline.for_a_question();
         let url = format!("http://{}{}", self.host, self.path);
         let explain = |error: std::io::Error| format!("{url}: {error}");
         let stream = tcp::connect(&self.address, deadline)?;
@@ -101,11 +99,10 @@ impl Page {
 
 impl Readiness for Page {
     fn look(&self, _: i32, deadline: Deadline) -> Result<(), String> {
-        self.ask(deadline)
+        self.ask(deadline.at_most(QUESTION))
     }
 }
 
-const LONGEST: Duration = Duration::from_secs(5);
 const MOST_READ: usize = 256 * 1024;
 
 #[cfg(test)]
@@ -130,6 +127,25 @@ mod tests {
         ] {
             assert_eq!(address(bad), None, "{bad}");
         }
+    }
+
+    /// A status with more time than usual is what an operator gives a server that is often busy.
+    #[test]
+    fn a_slow_page_is_well_where_status_has_time_for_it_and_no_start_waits_for_one() {
+        use std::io::{Read, Write};
+        let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/", server.local_addr().expect("its address"));
+        let slow = std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().expect("a client");
+            let _ = stream.read(&mut [0; 1024]);
+            std::thread::sleep(QUESTION + QUESTION / 10);
+            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n");
+        });
+        let page = Page::parse(&url, None).expect("url");
+        let minutes = Deadline::after(QUESTION * 24);
+        assert_eq!(page.ask(minutes), Ok(()));
+        slow.join().expect("it answered");
+        assert!(minutes.at_most(QUESTION).for_a_question().remaining() <= QUESTION);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use super::Instance;
 use crate::child;
@@ -42,6 +41,8 @@ pub(super) fn ask(instance: &Instance, deadline: Deadline) -> Answer {
     if !instance.socket.exists() {
         return Answer::Silent(format!("there is no socket {}", instance.socket.display()));
     }
+    let deadline = deadline.for_a_question();
+    let given = deadline.remaining().as_secs_f32().ceil();
     let program = match program() {
         Ok(program) => program,
         Err(failure) => return Answer::Failed(failure.reason),
@@ -54,15 +55,15 @@ pub(super) fn ask(instance: &Instance, deadline: Deadline) -> Answer {
     };
     command
         .args(["--protocol=socket", "--batch", "--skip-column-names", "--skip-reconnect"])
-        .arg(format!("--connect-timeout={}", ANSWER_TIME.as_secs()))
+        .arg(format!("--connect-timeout={}", given.max(1.0)))
         .arg(format!("--socket={}", instance.socket.display()))
         .args(["--execute", QUERY])
         .env_remove("MYSQL_PWD")
         .env_remove("MYSQL_HOST");
-    match child::run_for_output(&mut command, deadline.at_most(ANSWER_TIME), MOST_OUTPUT) {
+    match child::run_for_output(&mut command, deadline, MOST_OUTPUT) {
         Err(error) => Answer::Failed(format!("cannot run the client: {error}")),
         Ok((finished, _)) if finished.timed_out => {
-            Answer::Hangs(format!("it did not answer `{QUERY}` within {} s", ANSWER_TIME.as_secs()))
+            Answer::Hangs(format!("it did not answer `{QUERY}` within {given} s"))
         }
         Ok((finished, output)) if finished.succeeded() => {
             match output.trim_end_matches(['\n', '/']) {
@@ -95,7 +96,6 @@ fn judge(output: &str, summary: &str, socket: &Path) -> Answer {
 
 const CLIENTS: [&str; 2] = ["mariadb", "mysql"];
 const QUERY: &str = "SELECT @@datadir";
-const ANSWER_TIME: Duration = Duration::from_secs(5);
 const MOST_OUTPUT: u64 = 4096;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::client::{self, Answer};
 use super::servers::{self, Server};
 use super::{Instance, datadir, status};
 use crate::contract::{Call, Failure, Outcome, Watch};
-use crate::deadline::{Deadline, Pause};
+use crate::deadline::{Deadline, Pause, QUESTION};
 use crate::procfs;
 use crate::running::record::Record;
 use crate::running::{Program, Readiness, start};
@@ -120,7 +120,7 @@ struct Answers<'a> {
 
 impl Readiness for Answers<'_> {
     fn look(&self, _: i32, deadline: Deadline) -> Result<(), String> {
-        match client::ask(self.instance, deadline) {
+        match client::ask(self.instance, deadline.at_most(QUESTION)) {
             Answer::Serves(found) if is_same(&found, &self.instance.datadir) => Ok(()),
             Answer::Serves(found) => Err(other(&found)),
             // It has recovered, and talks: who may log in is not ours to judge.

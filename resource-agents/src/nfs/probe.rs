@@ -1,14 +1,12 @@
 //! Does the NFS server answer? The null procedure of NFS version 4 over TCP (RFC 5531, RFC 7530).
 
-use std::time::Duration;
-
 use super::kernel::PORT;
 use crate::deadline::Deadline;
 use crate::tcp;
 
 /// Asks once; the error says what was found.
 pub(super) fn ask(deadline: Deadline) -> Result<(), String> {
-    let deadline = deadline.at_most(LONGEST);
+    let deadline = deadline.for_a_question();
     let explain = |error: std::io::Error| format!("the NFS server gave no answer: {error}");
     let stream = tcp::connect(&format!("127.0.0.1:{PORT}"), deadline)?;
     let number = std::process::id();
@@ -47,7 +45,6 @@ const PROGRAM: u32 = 100_003;
 const VERSION: u32 = 4;
 const NULL: u32 = 0;
 const ANSWER: usize = 28;
-const LONGEST: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

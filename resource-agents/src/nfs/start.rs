@@ -6,7 +6,7 @@ use std::path::Path;
 use super::parts::{self, Parts, living};
 use super::{Server, exports, kernel, probe};
 use crate::contract::{Call, Failure, Outcome, Watch};
-use crate::deadline::Pause;
+use crate::deadline::{Pause, QUESTION};
 use crate::filesystem::mounted_on;
 use crate::procfs;
 
@@ -41,7 +41,7 @@ pub(super) fn start(call: &Call, server: &Server) -> Outcome {
     exports::add(server, deadline)?;
     serve(call, server, &pipes)?;
     let mut pause = Pause::new();
-    while let Err(missing) = probe::ask(deadline) {
+    while let Err(missing) = probe::ask(deadline.at_most(QUESTION)) {
         if !pause.sleep(deadline) {
             return Err(Failure::generic(missing));
         }

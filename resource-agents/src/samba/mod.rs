@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use crate::apache::alive;
 use crate::child;
 use crate::contract::{Action, Call, Failure, Outcome, Parameters};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, QUESTION};
 use crate::filesystem::mounted_on;
 use crate::metadata::{Kind, MetaData, Parameter};
 use crate::running::{Program, Readiness, output, start, stop};
@@ -212,7 +212,7 @@ struct Answers<'a> {
 
 impl Readiness for Answers<'_> {
     fn look(&self, _: i32, deadline: Deadline) -> Result<(), String> {
-        negotiate::ask(self.server.socket(), deadline)
+        negotiate::ask(self.server.socket(), deadline.at_most(QUESTION))
     }
 }
 

@@ -2,14 +2,13 @@
 //! configuration, accepted the connection and made a process for it.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use crate::deadline::Deadline;
 use crate::tcp;
 
 /// Asks once; the error says what was found.
 pub(super) fn ask(server: SocketAddr, deadline: Deadline) -> Result<(), String> {
-    let deadline = deadline.at_most(LONGEST);
+    let deadline = deadline.for_a_question();
     let explain = |error: std::io::Error| {
         format!(
             "{server} gave no answer to a negotiate request: {error}; does `hosts allow` leave it out?"
@@ -72,7 +71,6 @@ const NOT_SUPPORTED: u32 = 0xc000_00bb;
 const INVALID_PARAMETER: u32 = 0xc000_000d;
 /// Length and header tell all.
 const ENOUGH: usize = LENGTH + HEADER;
-const LONGEST: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

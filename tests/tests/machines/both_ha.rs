@@ -17,7 +17,7 @@ const GROUPS: [(Shop, &str, &str); 2] = [
 ];
 
 const HEARTBEAT: &str =
-    "keepalive: 200ms, warntime: 1s, deadtime: 3s, initdead: 20s, rejoin_after: 1s";
+    "keepalive: 500ms, warntime: 2s, deadtime: 6s, initdead: 30s, rejoin_after: 1s";
 const DEVICE: &str = "10s";
 
 /// HB14, HB15, HB16, I1, I8. `CRM_ROUNDS` rounds (ten unless given): one machine after the other loses its power and

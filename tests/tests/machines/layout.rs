@@ -71,7 +71,8 @@ fn cluster(text: &str, heartbeat: &str, device: &str) -> String {
         text = replaced(&text, &there, &here);
     }
     if text.contains("mysql") {
-        text = replaced(&text, "- mysql: {", "- mysql: {user: root, ");
+        let here = "- mysql: {user: root, timeouts: {status: 60s}, ";
+        text = replaced(&text, "- mysql: {", here);
     }
     replaced(&text, "fencing:\n", &format!("heartbeat: {{{heartbeat}}}\nfencing:\n"))
 }
