@@ -17,6 +17,7 @@ mod namespaces {
     mod returns;
     mod soak;
     mod steps;
+    mod stuck_disk;
     mod support;
     mod takeover;
     mod terminal;

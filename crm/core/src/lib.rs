@@ -46,6 +46,7 @@ pub mod same;
 mod session;
 mod silence;
 mod stranger;
+mod stuck;
 mod view;
 mod watchdog;
 

@@ -60,6 +60,8 @@ pub struct Node<R: Rules = Sound> {
     pub(crate) durable: Durable,
     pub(crate) writing: VecDeque<Pending>,
     pub(crate) next_write: WriteId,
+    /// It was told that the store takes long.
+    pub(crate) store_slow: bool,
     pub(crate) peers: Peers<R>,
     /// Number of the next packet to anybody, in this run of the daemon.
     pub(crate) next_number: u64,
@@ -141,6 +143,7 @@ impl<R: Rules> Node<R> {
             durable: Durable::default(),
             writing: VecDeque::new(),
             next_write: WriteId(1),
+            store_slow: false,
             peers: Peers::new(),
             next_number: 1,
             next_heartbeat: now,
@@ -243,6 +246,10 @@ impl<R: Rules> Node<R> {
         if self.halted {
             return;
         }
+        self.watch_store();
+        if self.halted {
+            return;
+        }
         self.detect();
         self.expire_fences();
         self.send_heartbeats();
@@ -282,6 +289,7 @@ impl<R: Rules> Node<R> {
             self.lease_until.filter(|until| *until > self.now),
             self.shutdown_deadline(),
             self.watchdog_deadline(),
+            self.store_deadline(),
         ];
         peers.chain(fixed.into_iter().flatten()).min().map(|at| at.max(self.now))
     }
@@ -337,6 +345,7 @@ impl<R: Rules> Node<R> {
             *stand = (*stand).max(now + self.timing.deadtime);
         }
         self.silence_after_stall(now, gap);
+        self.store_after_stall(now);
         self.wants_stale = true;
         self.event(Event::warning(
             "stalled",

@@ -8,6 +8,7 @@ use crate::id::{Digest, Epoch, NodeId, Stamp, WriteId};
 use crate::node::Node;
 use crate::packet::Message;
 use crate::rules::{Rule, Rules};
+use crate::time::Time;
 
 /// What is known to be on the disk; only this is told to others (H21).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,12 +23,16 @@ pub(crate) struct Durable {
 crate::same::hash_by!(Durable: epoch stamp config);
 
 /// A write under way.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pending {
     write: WriteId,
     durable: Durable,
     after: After,
+    pub(crate) given: Time,
 }
+
+// When it was given matters to a disk that hangs alone, and there is none in the search.
+crate::same::hash_by!(Pending: write durable after);
 
 /// What follows a write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -81,9 +86,14 @@ impl<R: Rules> Node<R> {
         if at_once {
             self.durable = durable;
             self.follow_up(after);
-            self.writing.push_back(Pending { write, durable, after: After::Nothing });
+            self.writing.push_back(Pending {
+                write,
+                durable,
+                after: After::Nothing,
+                given: self.now,
+            });
         } else {
-            self.writing.push_back(Pending { write, durable, after });
+            self.writing.push_back(Pending { write, durable, after, given: self.now });
         }
     }
 
@@ -91,6 +101,7 @@ impl<R: Rules> Node<R> {
         while self.writing.front().is_some_and(|pending| pending.write <= write) {
             if let Some(pending) = self.writing.pop_front() {
                 self.durable = pending.durable;
+                self.store_answers(self.now.since(pending.given));
                 self.follow_up(pending.after);
             }
         }

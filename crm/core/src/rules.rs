@@ -83,6 +83,8 @@ pub enum Rule {
     RoleIsFollowed,
     /// H24: a banned node is not granted the group.
     BanIsHeeded,
+    /// AS1: a disk that does not answer has failed.
+    StuckDiskFails,
     /// I10/limits: the record's history is bounded.
     HistoryIsBounded,
 }

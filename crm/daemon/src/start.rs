@@ -48,7 +48,8 @@ struct Checked {
     first_since_boot: bool,
     /// Real-time priority of the own agents, where it is wanted and permitted.
     priority: Option<i32>,
-    _lock: Flock<File>,
+    /// Until the writer has it.
+    lock: Option<Flock<File>>,
 }
 
 /// Runs until the core halts, and answers how it was told to.
@@ -68,7 +69,10 @@ pub(crate) fn start(options: &Options) -> Result<Option<Shutdown>, String> {
         .build()
         .map_err(|error| format!("the event loop cannot be made: {error}"))?;
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, serve(options, checked))
+    let ended = local.block_on(&runtime, serve(options, checked));
+    // A question that a hanging disk does not answer (who has this user number?) holds nobody up.
+    runtime.shutdown_background();
+    ended
 }
 
 fn check(options: &Options) -> Result<Checked, String> {
@@ -108,7 +112,7 @@ fn check(options: &Options) -> Result<Checked, String> {
         contact,
         first_since_boot,
         priority: None,
-        _lock: lock,
+        lock: Some(lock),
     })
 }
 
@@ -151,7 +155,7 @@ fn contact(options: &Options) -> Result<Option<SocketAddr>, String> {
     parse_address(text.trim(), options.port).map(Some)
 }
 
-async fn serve(options: &Options, checked: Checked) -> Result<Option<Shutdown>, String> {
+async fn serve(options: &Options, mut checked: Checked) -> Result<Option<Shutdown>, String> {
     let (tell, inbox) = Tell::channel();
     let events = Rc::new(RefCell::new(EventLog::new()));
     let awaited = Awaited::default();
@@ -182,7 +186,7 @@ async fn serve(options: &Options, checked: Checked) -> Result<Option<Shutdown>, 
     for event in systemd::fed_until(executor::settle(&surroundings)).await? {
         events.borrow_mut().record(event);
     }
-    let parts = parts(options, &checked, tell, &surroundings, reaper, shared, events)?;
+    let parts = parts(options, &mut checked, tell, &surroundings, reaper, shared, events)?;
     let ended = run(options, checked, parts, inbox).await;
     systemd::stopping("ending");
     if let Some(cgroups) = &surroundings.cgroups {
@@ -194,7 +198,7 @@ async fn serve(options: &Options, checked: Checked) -> Result<Option<Shutdown>, 
 
 fn parts(
     options: &Options,
-    checked: &Checked,
+    checked: &mut Checked,
     tell: Tell,
     surroundings: &Rc<Surroundings>,
     reaper: Reaper,
@@ -213,7 +217,8 @@ fn parts(
     )?;
     Ok(Parts {
         links,
-        writer: Writer::start(Store::new(&options.state), tell.clone()).map_err(no_thread)?,
+        writer: Writer::start(Store::new(&options.state), tell.clone(), checked.lock.take())
+            .map_err(no_thread)?,
         files: Files::watch(draft, keys, tell.clone()).map_err(no_thread)?,
         executor: Executor::new(surroundings.clone()),
         fencing: Fencing::new(surroundings.clone()),
@@ -255,7 +260,6 @@ async fn run(
     }
     let mut daemon = Daemon::new(node, checked.id, checked.incarnation, parts, unconfigured);
     let ended = daemon.run(inbox).await;
-    drop(checked._lock);
     ended.map(|()| daemon.asked)
 }
 

@@ -333,6 +333,13 @@ pub fn all() -> Vec<Broken> {
             20,
             &["a_majority_goes_on_within_bounds"],
         ),
+        directed(
+            "waits-for-the-disk",
+            &[StuckDiskFails],
+            Course::HangingDisk,
+            20,
+            &["a_majority_goes_on_within_bounds"],
+        ),
         row(
             "epoch-not-persisted",
             &[EpochIsPersisted],

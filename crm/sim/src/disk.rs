@@ -1,6 +1,7 @@
 //! A machine's disk: writes take time, a crash loses those that were not synced (AS1).
 
 use crate::clock::{MILLI, Micros};
+use crate::queue::Happening;
 use crate::random::Random;
 use crm_core::id::WriteId;
 use crm_core::record::Stored;
@@ -21,6 +22,10 @@ pub struct Disk {
     pub fails: bool,
     /// Every write fails (fault).
     pub full: bool,
+    /// Nothing ends that needs it (fault).
+    pub hangs: bool,
+    /// What goes on when it does not hang any more.
+    pub waiting: Vec<Happening>,
 }
 
 impl Disk {
@@ -34,6 +39,8 @@ impl Disk {
             slowness: 0,
             fails: false,
             full: false,
+            hangs: false,
+            waiting: Vec::new(),
         }
     }
 

@@ -62,6 +62,10 @@ pub enum Kind {
         seat: Seat,
         slowness: Micros,
     },
+    /// No write ends, and no daemon can read its store, before the fault does.
+    HangingDisk {
+        seat: Seat,
+    },
     BrokenDisk {
         seat: Seat,
     },
@@ -179,6 +183,7 @@ impl Kind {
             Kind::Freeze { .. } => "freeze",
             Kind::Pause { .. } => "pause",
             Kind::SlowDisk { .. } => "slow-disk",
+            Kind::HangingDisk { .. } => "hanging-disk",
             Kind::BrokenDisk { .. } => "broken-disk",
             Kind::EmptyDisk { .. } => "empty-disk",
             Kind::Agents { .. } => "agents",

@@ -22,6 +22,13 @@ impl<R: Rules> World<R> {
             self.queue.push(later, what);
             return;
         }
+        if let Happening::Synced { seat, .. } | Happening::DaemonStarts { seat, .. } = &what {
+            let disk = &mut self.machines[*seat].disk;
+            if disk.hangs {
+                disk.waiting.push(what);
+                return;
+            }
+        }
         match what {
             Happening::Wake { seat, run } => {
                 let machine = &mut self.machines[seat];

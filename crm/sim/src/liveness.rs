@@ -43,6 +43,7 @@ impl<R: Rules> World<R> {
         self.devices.moods.clear();
         self.pings_fail = false;
         for seat in 0..self.machines.len() {
+            self.disk_answers(seat);
             let machine = &mut self.machines[seat];
             machine.disk.slowness = 0;
             machine.disk.fails = false;

@@ -127,6 +127,12 @@ impl Plan {
         if profile != Profile::Calm {
             crash_loop(&mut random.fork("crash-loop"), machines, heals, &mut faults);
         }
+        let mut hangs = random.fork("hanging-disk");
+        if matches!(profile, Profile::Mixed | Profile::Elections) && hangs.chance(150) {
+            let kind = Kind::HangingDisk { seat: hangs.index(machines) };
+            let at = START + hangs.below(heals - START);
+            faults.push(Fault { at, lasts: hangs.spread(SECOND, 120 * SECOND), kind });
+        }
         let mut acts: Vec<Act> = Vec::new();
         let busy = match profile {
             Profile::Operators => 80,

@@ -57,6 +57,7 @@ impl<R: Rules> World<R> {
             Kind::Freeze { seat } => self.freezes(seat, end),
             Kind::Pause { seat, ticks } => self.mostly_pauses(seat, end, ticks),
             Kind::SlowDisk { seat, slowness } => self.machines[seat].disk.slowness = slowness,
+            Kind::HangingDisk { seat } => self.machines[seat].disk.hangs = true,
             Kind::BrokenDisk { seat } => self.machines[seat].disk.fails = true,
             Kind::EmptyDisk { seat } => {
                 self.power_off(seat, "crash with the loss of its disk");
@@ -94,6 +95,7 @@ impl<R: Rules> World<R> {
         let Some(fault) = self.plan.faults.get(number) else { return };
         match fault.kind {
             Kind::SlowDisk { seat, .. } => self.machines[seat].disk.slowness = 0,
+            Kind::HangingDisk { seat } => self.disk_answers(seat),
             Kind::BrokenDisk { seat } => self.machines[seat].disk.fails = false,
             Kind::Agents { seat, .. } => self.machines[seat].agents.mood = Mood::default(),
             Kind::Device { target, .. } => {
@@ -106,6 +108,15 @@ impl<R: Rules> World<R> {
                 self.queue.push(self.now + SECOND, Happening::PowerOn { seat });
             }
             _ => {}
+        }
+    }
+
+    /// What waited for a disk goes on.
+    pub(crate) fn disk_answers(&mut self, seat: Seat) {
+        let disk = &mut self.machines[seat].disk;
+        disk.hangs = false;
+        for what in std::mem::take(&mut disk.waiting) {
+            self.queue.push(self.now + MILLI, what);
         }
     }
 

@@ -94,6 +94,7 @@ caught! {
     r12_told_too_soon "told-too-soon"
     h4_silence_decides_tie "silence-decides-tie"
     h11_votes_shrink "votes-shrink"
+    as1_waits_for_the_disk "waits-for-the-disk"
     h16_fed_on_opening "fed-on-opening"
     h17_fed_while_stopping "fed-while-stopping"
     h21_epoch_not_persisted "epoch-not-persisted"

@@ -16,6 +16,7 @@ mod records;
 mod removed;
 mod steps;
 mod storm;
+mod stuck_disk;
 mod told;
 mod watchdog;
 mod witness;

@@ -8,9 +8,13 @@ use crm_core::record::Stored;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Enough for encoding and a few system calls; memory may be locked.
 const STACK_BYTES: usize = 256 * 1024;
+
+/// How long the last write may take when the daemon ends. After that its disk hangs, and the daemon ends without it.
+const LAST_WRITE: Duration = Duration::from_secs(5);
 
 /// Hands writes to the thread. Of those that wait only the newest is written: each holds all.
 #[derive(Debug)]
@@ -23,21 +27,33 @@ pub(crate) struct Writer {
 struct Slot {
     next: Option<(WriteId, Box<Stored>)>,
     ended: bool,
+    /// The thread writes no more.
+    gone: bool,
 }
 
 impl Writer {
+    /// `lock` says whose the store is, and is the thread's: a write that hangs may end long after the daemon that
+    /// asked for it, and must not fall on what another one has written since (AS1).
+    ///
     /// # Errors
     /// No thread can be made.
-    pub(crate) fn start<D>(store: Store<D>, tell: Tell) -> io::Result<Writer>
+    pub(crate) fn start<D, L>(store: Store<D>, tell: Tell, lock: L) -> io::Result<Writer>
     where
         D: Disk + Send + 'static,
+        L: Send + 'static,
     {
         let slot: Arc<(Mutex<Slot>, Condvar)> = Arc::default();
         let theirs = slot.clone();
         let thread = std::thread::Builder::new()
             .name("crmd-store".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || work(&store, &theirs, &tell))?;
+            .spawn(move || {
+                work(&store, &theirs, &tell);
+                drop(lock);
+                let (slot, bell) = &*theirs;
+                slot.lock().unwrap_or_else(PoisonError::into_inner).gone = true;
+                bell.notify_all();
+            })?;
         Ok(Writer { slot, thread: Some(thread) })
     }
 
@@ -45,17 +61,22 @@ impl Writer {
     pub(crate) fn write(&self, write: WriteId, stored: Box<Stored>) {
         let (slot, bell) = &*self.slot;
         slot.lock().unwrap_or_else(PoisonError::into_inner).next = Some((write, stored));
-        bell.notify_one();
+        bell.notify_all();
     }
 }
 
 impl Drop for Writer {
-    /// What was given is written before the daemon ends.
+    /// What was given is written before the daemon ends, if the disk lets it.
     fn drop(&mut self) {
         let (slot, bell) = &*self.slot;
-        slot.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
-        bell.notify_one();
-        if let Some(thread) = self.thread.take() {
+        let mut guard = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        guard.ended = true;
+        bell.notify_all();
+        let waited = bell.wait_timeout_while(guard, LAST_WRITE, |slot| !slot.gone);
+        let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let gone = guard.gone;
+        drop(guard);
+        if let Some(thread) = self.thread.take().filter(|_| gone) {
             let _ = thread.join();
         }
     }
@@ -97,7 +118,7 @@ mod tests {
         let dir = crate::testing::Dir::new();
         let store = Store::new(dir.path());
         let (tell, mut inbox) = Tell::channel();
-        let writer = Writer::start(store.clone(), tell).expect("thread");
+        let writer = Writer::start(store.clone(), tell, ()).expect("thread");
         for number in 1..=100 {
             let stored = Stored { writes: number, ..Stored::new(StoreId(1)) };
             writer.write(WriteId(number), Box::new(stored));
@@ -119,7 +140,7 @@ mod tests {
         let dir = crate::testing::Dir::new();
         let store = Store::new(&dir.path().join("missing"));
         let (tell, mut inbox) = Tell::channel();
-        let writer = Writer::start(store, tell).expect("thread");
+        let writer = Writer::start(store, tell, ()).expect("thread");
         writer.write(WriteId(1), Box::new(Stored::new(StoreId(1))));
         let Some(Happening::Input(Input::WriteFailed { reason })) = inbox.blocking_recv() else {
             panic!("expected the failure");
@@ -129,5 +150,33 @@ mod tests {
         writer.write(WriteId(2), Box::new(Stored::new(StoreId(1))));
         drop(writer);
         assert!(inbox.blocking_recv().is_none(), "no later success");
+    }
+
+    #[test]
+    fn as1_a_daemon_ends_without_a_write_that_hangs_and_its_store_stays_locked_till_that_is_over() {
+        let dir = crate::testing::Dir::new();
+        let store = Store::new(dir.path());
+        let (tell, mut inbox) = Tell::channel();
+        let hold = || crate::lock::hold(&dir.path().join("lock"), "the write", "");
+        let writer = Writer::start(store.clone(), tell, hold().expect("free")).expect("thread");
+        for number in 1..=2 {
+            writer.write(WriteId(number), Box::new(Stored::new(StoreId(1))));
+            assert!(inbox.blocking_recv().is_some());
+        }
+        // A pipe that nobody reads takes for ever to be opened, as a disk that hangs would.
+        let spare = super::super::durable::spare_of(&store.file());
+        std::fs::remove_file(&spare).expect("a spare file");
+        nix::unistd::mkfifo(&spare, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        writer.write(WriteId(3), Box::new(Stored::new(StoreId(1))));
+        let begun = std::time::Instant::now();
+        drop(writer);
+        assert!(begun.elapsed() >= LAST_WRITE, "what was given is waited for");
+        assert!(hold().is_err(), "the write may still end");
+        let reader = std::thread::spawn(move || std::fs::read(spare));
+        while hold().is_err() {
+            assert!(begun.elapsed() < LAST_WRITE * 8, "the lock is never given back");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = reader.join();
     }
 }

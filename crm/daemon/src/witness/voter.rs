@@ -5,6 +5,7 @@ use super::network::Network;
 use crate::happening::{Happening, Tell};
 use crate::keys;
 use crate::links::Addresses;
+use crate::lock;
 use crate::random;
 use crate::store::{Store, Writer};
 use crm_core::event::Event;
@@ -73,6 +74,9 @@ impl Voter {
             let (reason, _) = error.split_once("\nhint: ").unwrap_or((&error, ""));
             format!("{reason}\nhint: copy the cluster's authkeys there with mode 600")
         })?;
+        crate::founding::make_directory(&place.state)?;
+        let hint = "its disk hangs: see the kernel's log";
+        let lock = lock::hold(&place.state.join("lock"), "a write that has not ended", hint)?;
         let store = Store::new(&place.state);
         let loaded = store.load().map_err(|error| {
             let (reason, _) = error.split_once("\nhint: ").unwrap_or((&error, ""));
@@ -83,7 +87,6 @@ impl Voter {
                 path = store.file().display()
             )
         })?;
-        crate::founding::make_directory(&place.state)?;
         let mut events = Vec::new();
         let stored = match loaded {
             Some(stored) => stored,
@@ -103,7 +106,7 @@ impl Voter {
         let endpoint = Endpoint::new(keys, cluster, WITNESS, incarnation.0)
             .map_err(|error| error.to_string())?;
         let (tell, inbox) = Tell::channel();
-        let writer = Writer::start(store, tell)
+        let writer = Writer::start(store, tell, lock)
             .map_err(|error| format!("no thread can be made: {error}"))?;
         let id = stored.store;
         let node = Node::new(

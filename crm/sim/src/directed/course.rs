@@ -19,6 +19,8 @@ pub enum Course {
     Halves,
     /// R13: a machine stands still while it is given a group, and so does its clock (AS2).
     SlowWake,
+    /// AS1: the coordinator's disk hangs, and a group is to leave it.
+    HangingDisk,
     /// H16: an owner is cut off, and its daemon restarts.
     RestartCutOff,
     /// H17: an owner is cut off, and its stops hang.
@@ -45,6 +47,7 @@ pub const COURSES: &[(&str, Course, &str)] = &[
     ("two-of-three", Course::TwoOfThree, "trio"),
     ("halves", Course::Halves, "four-watchdog"),
     ("slow-wake", Course::SlowWake, "trio-watchdog"),
+    ("hanging-disk", Course::HangingDisk, "trio"),
     ("restart-cut-off", Course::RestartCutOff, "trio-watchdog"),
     ("stops-that-hang", Course::StopsThatHang, "trio-watchdog"),
     ("lost-reports", Course::LostReports, "trio"),
@@ -79,6 +82,7 @@ impl Course {
             Course::TwoOfThree => proofs::two_of_three(driver),
             Course::Halves => forks::halves(driver),
             Course::SlowWake => stall::slow_wake(driver),
+            Course::HangingDisk => stall::hanging_disk(driver),
             Course::RestartCutOff => feeding::restart_cut_off(driver),
             Course::StopsThatHang => feeding::stops_that_hang(driver),
             Course::LostReports => reports::lost_reports(driver),

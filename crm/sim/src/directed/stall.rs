@@ -1,6 +1,6 @@
-//! R13: a node that noticed its own stall takes its lease for lapsed.
+//! Machines that stand still, whole (R13: who noticed its own stall takes its lease for lapsed) or their disks only.
 
-use super::driver::{Driver, FOR_LONG, holds, leader, owner};
+use super::driver::{Driver, FOR_LONG, holds, leader, owner, runs};
 use crate::clock::{MILLI, SECOND};
 use crate::faults::{Kind, Wish};
 use crate::network::Sort;
@@ -47,4 +47,26 @@ pub(super) fn slow_wake<R: Rules>(driver: &mut Driver<R>) -> Option<()> {
     driver.until(lasts, |world| holds(world, third, 0) || holds(world, coordinator, 0))?;
     driver.until(lasts, |world| world.machines[sleeper].pause.is_none())?;
     driver.waits(2 * SECOND)
+}
+
+/// AS1: the coordinator's disk neither writes nor fails, its heartbeats go on, and an operator wants a group away
+/// from there. The two others are a majority: they must not wait for who can commit nothing.
+pub(super) fn hanging_disk<R: Rules>(driver: &mut Driver<R>) -> Option<()> {
+    driver.settles()?;
+    let coordinator = leader(&driver.world)?;
+    driver.brings(0, coordinator)?;
+    if leader(&driver.world) != Some(coordinator) {
+        return None;
+    }
+    let others = driver.others(&[coordinator]);
+    driver.strikes(Kind::HangingDisk { seat: coordinator }, FOR_LONG);
+    driver.waits(SECOND)?;
+    driver.world.wish(*others.first()?, Wish::Migrate { group: 0, to: None })?;
+    let goes_on =
+        driver.until(120 * SECOND, |world| others.iter().any(|other| runs(world, *other, 0)));
+    if goes_on.is_none() && driver.world.ghost.violation.is_none() {
+        let scene = driver.world.scene(&driver.world.cluster.groups.first()?.id.clone());
+        driver.world.blame("a_majority_goes_on_within_bounds", scene);
+    }
+    goes_on
 }

@@ -233,7 +233,7 @@ fn as1_whichever_operation_fails_the_writer_says_so_once_and_nothing_after() {
             let disk = replay::boot(&stored, None);
             disk.fail(number, fault);
             let (tell, mut inbox) = Tell::channel();
-            let writer = Writer::start(replay::store(&disk), tell).expect("thread");
+            let writer = Writer::start(replay::store(&disk), tell, ()).expect("thread");
             writer.write(WriteId(1), Box::new(stored.clone()));
             let Some(Happening::Input(Input::WriteFailed { reason })) = inbox.blocking_recv()
             else {
