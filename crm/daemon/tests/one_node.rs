@@ -18,7 +18,7 @@ up() { [ -n "$(pid)" ] || return 1; case "$(cut -d')' -f2 /proc/$(pid)/stat 2>/d
 case $1 in
 start)   up || { setsid sleep 1000 >/dev/null 2>&1 3>&- & echo $! > $P/service; }
          echo "watch process $(pid)" >&3;;
-stop)    up && kill -9 $(pid); rm -f $P/service; exit 0;;
+stop)    up && kill -9 $(pid); while up; do sleep 0.01; done; rm -f $P/service; exit 0;;
 monitor) up || exit 7; echo "watch process $(pid)" >&3;;
 esac
 "#;
