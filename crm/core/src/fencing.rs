@@ -2,7 +2,7 @@
 
 use crate::commands::Origin;
 use crate::event::Event;
-use crate::id::{Epoch, FenceId, GroupId, Incarnation, NodeId};
+use crate::id::{Epoch, FenceId, GroupId, Incarnation, NodeId, Stamp};
 use crate::model::{Fencing, WITNESS};
 use crate::node::Node;
 use crate::operator::Outcome;
@@ -354,22 +354,29 @@ impl<R: Rules> Node<R> {
         {
             return false;
         }
-        let other = record.voters.keys().any(|voter| {
-            cluster.is_voter(voter)
-                && voter.as_str() != WITNESS
-                && self.peers.get(voter).is_some_and(|peer| {
-                    peer.alive
-                        && !peer.forked
-                        && peer.heartbeat.as_ref().is_some_and(|beat| beat.stamp == self.stamp())
-                })
-        });
-        if !other {
+        if !self.another_can_lead(self.stamp()) {
             return false;
         }
         self.fences.gave_way = Some(self.now);
         self.step_down("a stop failed here, and another node must lead to fence this one");
         self.stand_at = Some(self.now + self.timing.deadtime * 3 + self.timing.election * 4);
         true
+    }
+
+    /// Whether a voter is heard whose newest record is this one.
+    pub(crate) fn another_can_lead(&self, stamp: Stamp) -> bool {
+        let (Some(record), Some(cluster)) = (self.record(), self.config.as_ref()) else {
+            return false;
+        };
+        record.voters.keys().any(|voter| {
+            cluster.is_voter(voter)
+                && voter.as_str() != WITNESS
+                && self.peers.get(voter).is_some_and(|peer| {
+                    peer.alive
+                        && !peer.forked
+                        && peer.heartbeat.as_ref().is_some_and(|beat| beat.stamp == stamp)
+                })
+        })
     }
 
     pub(crate) fn plan_again_at(&mut self, at: Option<Time>) {

@@ -62,6 +62,8 @@ pub struct Node<R: Rules = Sound> {
     pub(crate) next_write: WriteId,
     /// It was told that the store takes long.
     pub(crate) store_slow: bool,
+    /// When this node last stopped leading for that.
+    pub(crate) store_gave_way: Option<Time>,
     pub(crate) peers: Peers<R>,
     /// Number of the next packet to anybody, in this run of the daemon.
     pub(crate) next_number: u64,
@@ -144,6 +146,7 @@ impl<R: Rules> Node<R> {
             writing: VecDeque::new(),
             next_write: WriteId(1),
             store_slow: false,
+            store_gave_way: None,
             peers: Peers::new(),
             next_number: 1,
             next_heartbeat: now,

@@ -1,10 +1,12 @@
 //! A disk that neither writes nor fails (a path that is lost, a controller that retries for ever).
 //!
 //! The heartbeats of its node go on, so nobody would stand for election against a coordinator that can
-//! commit nothing, and nobody would take over from an owner that can obey nothing. Such a node counts
-//! as one whose write failed (AS1): its daemon ends, and the others see silence and do what silence asks for.
+//! commit nothing, and nobody would take over from an owner that can obey nothing. Such a coordinator lets
+//! another one lead, and in the end such a node counts as one whose write failed (AS1): its daemon ends,
+//! and the others see silence and do what silence asks for.
 
 use crate::event::Event;
+use crate::model::Cluster;
 use crate::node::{Node, whole};
 use crate::rules::{Rule, Rules};
 use crate::time::{Span, Time};
@@ -15,6 +17,9 @@ const SLOW: Span = Span::secs(5);
 /// A write that takes longer has failed. Longer than what a kernel grants one command (30 s on most
 /// systems), short enough that the failover is one.
 pub(crate) const STUCK: Span = Span::secs(40);
+
+/// Where every disk is slow, it does no good to lead in turns.
+const GIVES_WAY_AGAIN: Span = Span::secs(60);
 
 impl<R: Rules> Node<R> {
     /// Tells of a write that takes long, and ends the daemon when it takes too long.
@@ -29,9 +34,31 @@ impl<R: Rules> Node<R> {
                 ),
                 true,
             );
-        } else if waits >= SLOW && !self.store_slow {
+            return;
+        }
+        if waits >= SLOW && !self.store_slow {
             self.store_slow = true;
             self.event(Event::warning("store-slow", slow(waits)));
+        }
+        // Leases are renewed for those who have the newest record, which is still here (H8).
+        if self.coordinating().is_some()
+            && waits >= self.leads_on_for()
+            && self.store_gave_way.is_none_or(|at| self.now.since(at) >= GIVES_WAY_AGAIN)
+            && self.another_can_lead(self.durable.stamp)
+        {
+            self.store_gave_way = Some(self.now);
+            self.step_down("its store does not answer, and another node can lead");
+            self.stand_at = Some(self.now + STUCK);
+        }
+    }
+
+    /// How long a coordinator waits for its own disk before another one is to lead: where watchdogs count, early
+    /// enough for an election before the leases end that it does not renew meanwhile.
+    fn leads_on_for(&self) -> Span {
+        let counted = |cluster: &Cluster| cluster.nodes.iter().any(|node| node.watchdog.is_some());
+        match self.config.as_deref().is_some_and(counted) {
+            true => SLOW.min(Span(self.timing.lease.0 / 4)),
+            false => SLOW,
         }
     }
 
@@ -53,8 +80,9 @@ impl<R: Rules> Node<R> {
 
     pub(crate) fn store_deadline(&self) -> Option<Time> {
         let given = self.writing.front()?.given;
-        let due = given + if self.store_slow { STUCK } else { SLOW };
-        (due > self.now).then_some(due)
+        let leads_on = self.coordinating().map(|_| self.leads_on_for());
+        let after = [Some(SLOW), Some(STUCK), leads_on].into_iter().flatten();
+        after.map(|span| given + span).filter(|due| *due > self.now).min()
     }
 
     /// For `crm status`.

@@ -91,6 +91,7 @@ impl Daemon {
 
     fn halted(&mut self, reason: String, failed: bool) -> Result<Flow, String> {
         if failed {
+            self.parts.writer.abandon();
             return Err(reason);
         }
         self.record(Event::info("ended", reason));

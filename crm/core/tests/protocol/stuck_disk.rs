@@ -83,3 +83,33 @@ fn as1_a_machine_that_stood_still_does_not_blame_its_disk() {
         .any(|output| matches!(output, Output::Halt { .. }));
     assert!(!ends);
 }
+
+/// What it has written down nobody else has, so it renews no lease; the others' groups must not stop for that.
+#[test]
+fn as1_h8_nobody_elsewhere_stops_because_the_coordinators_disk_hangs() {
+    for config in ["none a+ b+ c+ | f@a g@b h@c", "device a b c | f@a g@b h@c"] {
+        let mut lab = Lab::new(config);
+        lab.run(Span::secs(6));
+        let coordinator = lab.coordinators().into_iter().next().expect("a coordinator");
+        lab.slow_disks.insert(coordinator.as_str().into(), HANGS);
+        let (mine, theirs) = match coordinator.as_str() {
+            "a" => ("f", ["g", "h"]),
+            "b" => ("g", ["f", "h"]),
+            _ => ("h", ["f", "g"]),
+        };
+        ask(&mut lab, &coordinator, 1, Command::Migrate { group: mine.into(), to: None });
+        let done = lab.done.len();
+        for _ in 0..400 {
+            lab.run(Span::millis(50));
+            for group in theirs {
+                assert_eq!(lab.holders(group).len(), 1, "{config}: {group} {:#?}", lab.log);
+            }
+        }
+        once(&lab);
+        let stops = lab.done[done..].iter().filter(|line| line.starts_with("stop"));
+        let stops: Vec<_> = stops.filter(|line| !line.contains(mine)).collect();
+        assert!(stops.is_empty(), "{config}: {stops:?} {:#?}", lab.log);
+        let led: Vec<_> = lab.coordinators().into_iter().filter(|name| name != "-").collect();
+        assert!(!led.is_empty() && !led.contains(&coordinator), "{config}: {:#?}", lab.log);
+    }
+}

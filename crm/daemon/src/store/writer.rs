@@ -63,6 +63,11 @@ impl Writer {
         slot.lock().unwrap_or_else(PoisonError::into_inner).next = Some((write, stored));
         bell.notify_all();
     }
+
+    /// The disk has failed: its last write is not waited for when the daemon ends.
+    pub(crate) fn abandon(&mut self) {
+        self.thread = None;
+    }
 }
 
 impl Drop for Writer {
@@ -72,6 +77,9 @@ impl Drop for Writer {
         let mut guard = slot.lock().unwrap_or_else(PoisonError::into_inner);
         guard.ended = true;
         bell.notify_all();
+        if self.thread.is_none() {
+            return;
+        }
         let waited = bell.wait_timeout_while(guard, LAST_WRITE, |slot| !slot.gone);
         let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let gone = guard.gone;
