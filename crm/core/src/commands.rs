@@ -240,12 +240,14 @@ impl<R: Rules> Node<R> {
                 }
             }
             Origin::Remote { node, incarnation, request } => {
-                let known = self
-                    .commands
-                    .answered
-                    .iter_mut()
-                    .find(|(n, i, r, _)| n == node && i == incarnation && r == request);
-                if let Some(known) = known {
+                let is_it = |(n, i, r, _): &(NodeId, Incarnation, u64, Option<Outcome>)| {
+                    n == node && i == incarnation && r == request
+                };
+                let answered = &mut self.commands.answered;
+                if matches!(outcome, Outcome::NoQuorum { .. }) {
+                    // In no record: who repeats it asks for the first time, should this node be elected again.
+                    answered.retain(|known| !is_it(known));
+                } else if let Some(known) = answered.iter_mut().find(|known| is_it(known)) {
                     known.3 = Some(outcome.clone());
                 }
                 if self.peers.get(node).and_then(|p| p.session.live()) == Some(*incarnation) {

@@ -191,3 +191,36 @@ fn i5_a_migrate_to_anywhere_that_is_asked_again_is_made_once() {
     lab.run(Span::secs(20));
     assert_eq!(lab.done, ["stop g on c", "start g on d"], "{:?}", lab.replies);
 }
+
+/// The coordinator lost its quorum with a command of another node still in its queue, and is elected again: the command
+/// was never in a record, so it is carried out when it is repeated.
+#[test]
+fn i5_a_command_that_was_only_queued_is_carried_out_when_its_coordinator_is_elected_again() {
+    let mut lab = Lab::new("none a b c | g@c");
+    lab.run(Span::secs(4));
+    assert_eq!(lab.coordinators(), ["b".to_owned()].into());
+    lab.loses = Some(|_, packet| matches!(packet.message, Message::Accepted { .. }));
+    ask(&mut lab, "b", 1, Command::Maintenance { on: true, lasts: None });
+    lab.run(Span::millis(50));
+    ask(&mut lab, "c", 2, Command::Standby { node: "a".into() });
+    lab.run(Span::millis(50));
+    lab.loses = Some(|from, packet| {
+        from.as_str() != "b" && matches!(packet.message, Message::PreVote { .. })
+    });
+    lab.cut("a", "b");
+    lab.cut("b", "c");
+    while !lab.log.iter().any(|line| line.contains("stepped-down")) {
+        lab.run(Span::millis(50));
+    }
+    lab.cut.clear();
+    lab.run(Span::secs(5));
+    assert_eq!(lab.coordinators(), ["b".to_owned()].into(), "{}", lab.log.join("\n"));
+    lab.run(Span::secs(10));
+    let answer = lab.replies.iter().find(|(node, number, _)| node.as_str() == "c" && *number == 2);
+    assert!(
+        matches!(answer, Some((_, _, Outcome::Done { .. }))),
+        "{:?}\n{}",
+        lab.replies,
+        lab.log.join("\n")
+    );
+}
