@@ -167,6 +167,7 @@ async fn serve(options: &Options, mut checked: Checked) -> Result<Option<Shutdow
         operators: RefCell::new(Arc::from([])),
         own_uid: Uid::effective(),
         connections: Cell::new(0),
+        followers: Cell::new(0),
     });
     let prefix = crm_core::digest::digest(options.run.as_os_str().as_encoded_bytes());
     let surroundings = Rc::new(Surroundings {

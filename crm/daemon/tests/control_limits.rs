@@ -76,6 +76,32 @@ fn more_connections_than_allowed_are_refused_with_a_reason_and_room_comes_back()
     support::wait_until("room", || machine.status().is_some());
 }
 
+/// DRBD's handler and the operator still get in while everybody watches.
+#[test]
+fn h24_followers_of_the_events_leave_room_for_short_requests() {
+    let machine = machine();
+    let mut followers = Vec::new();
+    let refused = loop {
+        assert!(followers.len() <= 60, "as many follow as may connect");
+        let mut stream = machine.client().stream(None, true).expect("stream");
+        match stream.next().expect("an answer") {
+            Ok(_) => followers.push(stream),
+            Err(ApiError::Problem(problem)) => break problem,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(refused.kind, Refusal::Limit);
+    assert!(refused.reason.contains("too many followers"), "{}", refused.reason);
+    assert_eq!(followers.len(), 48);
+    // None of them is asked to go for it.
+    assert!(machine.status().is_some());
+    drop(followers);
+    support::wait_until("room to follow", || {
+        let mut stream = machine.client().stream(None, true).expect("stream");
+        stream.next().is_some_and(|event| event.is_ok())
+    });
+}
+
 #[test]
 fn events_are_numbered_stamped_and_followed() {
     let machine = machine();

@@ -1,7 +1,7 @@
 //! One connection: a request, its answer, the next request.
 
 use super::Question;
-use super::listener::Shared;
+use super::listener::{FOLLOWERS_MAX, Shared};
 use super::peer::Peer;
 use crate::happening::Happening;
 use crm_api::{
@@ -105,6 +105,16 @@ async fn events(
     reader: &mut BufReader<OwnedReadHalf>,
     writer: &mut Writer,
 ) -> io::Result<()> {
+    // Counted before the first answer is waited for; no longer when this ends, however it does.
+    let _follower = match follow.then(|| Follower::count(shared)) {
+        Some(None) => {
+            let reason = format!("too many followers: {FOLLOWERS_MAX} follow the events already");
+            let hint =
+                "end one of `crm events --follow`; without it the events are told all the same";
+            return writer.problem(Refusal::Limit, reason, hint).await;
+        }
+        counted => counted.flatten(),
+    };
     let (listener, (kept, gone)) = {
         let log = shared.events.borrow();
         (log.listen(), log.after(since))
@@ -119,6 +129,26 @@ async fn events(
         return follow_on(listener, reader, writer).await;
     }
     writer.reply(Reply::End).await
+}
+
+/// One of those that keep their connection.
+struct Follower<'a>(&'a Shared);
+
+impl<'a> Follower<'a> {
+    /// `None`: there are enough of them.
+    fn count(shared: &'a Shared) -> Option<Follower<'a>> {
+        let followers = shared.followers.get();
+        (followers < FOLLOWERS_MAX).then(|| {
+            shared.followers.set(followers + 1);
+            Follower(shared)
+        })
+    }
+}
+
+impl Drop for Follower<'_> {
+    fn drop(&mut self) {
+        self.0.followers.set(self.0.followers.get().saturating_sub(1));
+    }
 }
 
 async fn follow_on(

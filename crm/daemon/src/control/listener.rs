@@ -17,6 +17,11 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// Connections at one time.
 pub(crate) const CONNECTIONS_MAX: usize = 64;
+/// Of these, the last ones that root and the daemon's own user alone may open: DRBD holds back all writes until its
+/// handler was answered, and whoever may only read must not be able to keep it out.
+const KEPT_FREE: usize = 8;
+/// Of these, those that may follow events: they stay for as long as they like, and short requests still find room.
+pub(crate) const FOLLOWERS_MAX: usize = 48;
 /// The group that may read.
 const GROUP: &str = "crm";
 
@@ -30,6 +35,22 @@ pub(crate) struct Shared {
     /// This daemon's own user may change things too: a sandbox runs without root.
     pub(crate) own_uid: Uid,
     pub(crate) connections: Cell<usize>,
+    /// Those of them that follow events.
+    pub(crate) followers: Cell<usize>,
+}
+
+impl Shared {
+    fn has_room(&self, stream: &UnixStream) -> bool {
+        let trusted = stream.peer_cred().is_ok_and(|peer| {
+            let uid = Uid::from_raw(peer.uid());
+            uid.is_root() || uid == self.own_uid
+        });
+        has_room(self.connections.get(), trusted)
+    }
+}
+
+fn has_room(open: usize, trusted: bool) -> bool {
+    open < if trusted { CONNECTIONS_MAX } else { CONNECTIONS_MAX - KEPT_FREE }
 }
 
 /// The socket; removed at the end of the daemon.
@@ -81,7 +102,9 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 async fn accept(listener: UnixListener, shared: Rc<Shared>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) if shared.connections.get() >= CONNECTIONS_MAX => refuse(stream).await,
+            Ok((stream, _)) if !shared.has_room(&stream) => {
+                refuse(stream, shared.connections.get()).await;
+            }
             Ok((stream, _)) => {
                 shared.connections.set(shared.connections.get() + 1);
                 let shared = shared.clone();
@@ -96,14 +119,25 @@ async fn accept(listener: UnixListener, shared: Rc<Shared>) {
     }
 }
 
-async fn refuse(mut stream: UnixStream) {
+async fn refuse(mut stream: UnixStream, open: usize) {
     let reply = Reply::Problem(Problem {
         kind: Refusal::Limit,
-        reason: format!("{CONNECTIONS_MAX} connections are open already"),
+        reason: format!("{open} connections are open already"),
         hint: "try again when one is closed; `crm events --follow` keeps one open".to_owned(),
     });
     if let Ok(line) = encode(&ReplyLine::new(reply)) {
         // A few bytes into an empty buffer; never waits long.
         let _ = tokio::time::timeout(Duration::from_millis(100), stream.write_all(&line)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_only_read_leaves_room_for_root() {
+        let most = |trusted| (0..100).take_while(|open| has_room(*open, trusted)).count();
+        assert_eq!((most(false), most(true)), (56, 64));
     }
 }

@@ -93,6 +93,7 @@ async fn run(options: &WitnessOptions, config: &WitnessConfig) -> Result<(), Str
         operators: RefCell::new(Arc::from([])),
         own_uid: Uid::effective(),
         connections: Cell::new(0),
+        followers: Cell::new(0),
     });
     let control = Control::serve(&options.socket(), shared)?;
     let places: Vec<Place> = config
