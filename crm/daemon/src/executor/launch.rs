@@ -136,7 +136,8 @@ impl Launch {
         let end = child.end().and_then(|end| crate::sys::register(end, Interest::READABLE));
         let end = end.inspect_err(|_| child.kill())?;
         awaited.borrow_mut().insert(child.pid);
-        let tree = Tree { leader: child.pid, token: self.token, cgroup: self.cgroup };
+        let since = super::procfs::stat(child.pid).map(|stat| stat.started);
+        let tree = Tree { leader: child.pid, since, token: self.token, cgroup: self.cgroup };
         let heard = Heard::default();
         let awaited = awaited.clone();
         Ok(Running { child, end, tree, heard, ears, input: feed, awaited })

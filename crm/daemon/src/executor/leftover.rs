@@ -1,6 +1,7 @@
 //! What a former daemon left open is killed and settled before the core is started (H15, R17).
 
 use super::cgroup::Cgroup;
+use super::environ;
 use super::environment::TOKEN;
 use super::journal::Entry;
 use super::{Surroundings, carry_out, procfs};
@@ -31,10 +32,14 @@ pub(crate) async fn settle(surroundings: &Surroundings) -> Result<Vec<Event>, St
         ));
     }
     let mut events = Vec::new();
-    for (number, entry) in (0u64..).zip(&entries) {
+    // All of them, before anything is called: of one resource there may be a start and a stop, and nothing runs beside
+    // what is left of either.
+    for entry in &entries {
         end(entry).await?;
         let text = format!("{} was cut off by the end of the former daemon", entry.what.text());
         events.push(Event::warning("operation-settled", text));
+    }
+    for (number, entry) in (0u64..).zip(&entries) {
         if let Some(stop) = entry.what.undo(u64::MAX - number) {
             let (_keep, never) = oneshot::channel();
             let (result, _) = carry_out(surroundings, &stop, never).await;
@@ -60,9 +65,13 @@ async fn end(entry: &Entry) -> Result<(), String> {
         if let Some(cgroup) = &cgroup {
             cgroup.kill();
         }
-        let alive = processes(entry);
+        let (mut alive, unknown) = processes(entry).await;
         for stat in &alive {
             procfs::kill(stat);
+        }
+        // The cgroup knows its own.
+        if cgroup.is_none() {
+            alive.extend(unknown);
         }
         if alive.is_empty() && !cgroup.as_ref().is_some_and(Cgroup::is_populated) {
             if let Some(cgroup) = &cgroup {
@@ -83,18 +92,82 @@ async fn end(entry: &Entry) -> Result<(), String> {
     }
 }
 
-/// Everything that carries the token, and the session of the first process if that still lives.
-fn processes(entry: &Entry) -> Vec<procfs::Stat> {
+/// Everything that carries the token, and the session of the first process if that still lives; and what hangs, so that
+/// nobody can tell whose it is.
+async fn processes(entry: &Entry) -> (Vec<procfs::Stat>, Vec<procfs::Stat>) {
     let session = entry
         .leader
         .filter(|(pid, started)| procfs::stat(*pid).is_some_and(|stat| stat.started == *started))
         .map(|(pid, _)| pid);
-    procfs::all()
-        .into_iter()
-        .filter_map(procfs::stat)
-        .filter(|stat| !stat.zombie && stat.pid != std::process::id().cast_signed())
-        .filter(|stat| {
-            session == Some(stat.session) || procfs::has_variable(stat.pid, TOKEN, &entry.token)
-        })
-        .collect()
+    let me = std::process::id().cast_signed();
+    let (mut ours, mut unknown) = (Vec::new(), Vec::new());
+    for stat in procfs::all().into_iter().filter_map(procfs::stat) {
+        let older = entry.leader.is_some_and(|(_, since)| stat.started < since);
+        if stat.zombie || stat.pid == me || older {
+            continue;
+        }
+        let is_ours = match session {
+            Some(session) if session == stat.session => Some(true),
+            _ => environ::of(&stat).await.has(TOKEN, &entry.token),
+        };
+        match is_ours {
+            Some(true) => ours.push(stat),
+            Some(false) => {}
+            None => unknown.push(stat),
+        }
+    }
+    (ours, unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executor::testing::{operation, script, surroundings};
+    use crate::executor::{Entry, What};
+    use crm_core::operation::Action;
+    use std::process::Command;
+
+    /// Starts that hang in the kernel stay in the journal, and a stop was called beside them: all of it is over before
+    /// the resource is stopped again.
+    #[test]
+    fn h15_what_was_cut_off_is_ended_before_anything_is_called() {
+        let dir = crate::testing::Dir::new();
+        let beside = dir.path().join("beside");
+        let stops = dir.path().join("stops");
+        let mut old =
+            Command::new("sleep").arg("300").env(TOKEN, "former.4").spawn().expect("child");
+        let body = format!(
+            "grep -q '^State:.[^Z]' /proc/{}/status 2>/dev/null && echo yes >> {}; echo >> {}",
+            old.id(),
+            beside.display(),
+            stops.display()
+        );
+        script(dir.path(), "agent", &body);
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        let local = tokio::task::LocalSet::new();
+        let settled = local.block_on(&runtime, async {
+            let (present, _inbox) = surroundings(dir.path());
+            // A directory is read in the order of its making, or the other way round, or by some sum of the names.
+            for number in 0..9 {
+                let action = if number == 4 { Action::Stop } else { Action::Start };
+                let entry = Entry {
+                    token: format!("former.{number}"),
+                    cgroup: None,
+                    leader: None,
+                    what: What::of(&operation("agent", action)),
+                };
+                present.journal.begin(&entry).expect("begun");
+            }
+            let settled = settle(&present).await;
+            (settled, present.journal.open_calls().expect("journal").0)
+        });
+        let _ = old.kill();
+        let _ = old.wait();
+        let (events, open) = settled;
+        assert_eq!(events.expect("settled").len(), 9);
+        assert!(open.is_empty(), "{open:?}");
+        assert_eq!(std::fs::read_to_string(&stops).expect("stopped").lines().count(), 8);
+        assert!(!beside.exists(), "a stop ran beside the one that was cut off");
+    }
 }

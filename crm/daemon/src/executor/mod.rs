@@ -6,6 +6,7 @@
 
 mod call;
 mod cgroup;
+mod environ;
 mod environment;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -187,7 +188,7 @@ async fn one_call(
             return (with_reason(OpOutcome::Failed { code: 126 }, reason), Vec::new());
         }
     };
-    entry.leader = procfs::stat(running.tree.leader).map(|stat| (stat.pid, stat.started));
+    entry.leader = running.tree.since.map(|since| (running.tree.leader, since));
     // Its first entry, with the token and the cgroup, is there already.
     let _ = surroundings.journal.begin(&entry);
 
@@ -221,7 +222,7 @@ async fn one_call(
     };
     let keeps = outcome == OpOutcome::Done
         && matches!(action, Action::Start | Action::Promote | Action::Demote);
-    if matches!(end, Some(End::Exited(_))) && !keeps && !running.tree.is_empty() {
+    if matches!(end, Some(End::Exited(_))) && !keeps && !running.tree.is_empty().await {
         left = running.tree.end(tree::DEATH_PATIENCE).await.err();
     }
     let mut reason = reason(outcome, speech.reason, words, &output);

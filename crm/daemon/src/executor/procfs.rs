@@ -1,4 +1,4 @@
-//! Processes as /proc shows them.
+//! Processes as /proc shows them: only what the kernel tells without a lock of the process's memory (see `environ`).
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -61,20 +61,6 @@ pub(crate) fn all() -> Vec<i32> {
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Whether the process was started with `NAME=VALUE` in its environment.
-pub(crate) fn has_variable(pid: i32, name: &str, value: &str) -> bool {
-    let wanted = format!("{name}={value}");
-    fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes()))
-}
-
-/// Whether the kernel is just giving the process a new program: for that moment it has no environment. So does
-/// one that was started without any, for good.
-pub(crate) fn may_be_starting(pid: i32) -> bool {
-    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|bytes| bytes.is_empty())
-        && stat(pid).is_some_and(|stat| !stat.zombie)
-}
-
 /// Kills exactly this process, not one that took its number meanwhile.
 pub(crate) fn kill(stat: &Stat) {
     let Ok(pidfd) = crate::sys::pidfd_open(stat.pid) else { return };
@@ -100,10 +86,9 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_found_with_its_environment() {
+    fn this_process_is_found() {
         let me = std::process::id().cast_signed();
         assert!(all().contains(&me));
         assert!(stat(me).is_some_and(|stat| !stat.zombie && stat.started > 0));
-        assert!(!has_variable(me, "CRM_OPERATION", "no such token"));
     }
 }

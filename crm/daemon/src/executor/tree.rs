@@ -5,6 +5,7 @@
 //! a cgroup, that counts too and cannot be escaped by forking.
 
 use super::cgroup::Cgroup;
+use super::environ::{self, Environ};
 use super::environment::TOKEN;
 use super::procfs::{self, Stat};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,18 +23,47 @@ const STARTING: Duration = Duration::from_millis(50);
 pub(crate) struct Tree {
     /// First process: leads the session.
     pub(crate) leader: i32,
+    /// When it was started, as `/proc` counts; nothing older is its offspring.
+    pub(crate) since: Option<u64>,
     pub(crate) token: String,
     pub(crate) cgroup: Option<Cgroup>,
 }
 
+/// What a look at the processes has found.
+#[derive(Clone, Debug, Default)]
+struct Found {
+    ours: Vec<Stat>,
+    /// They hang, and so nobody can tell whose they are: not to be killed, and not to be overlooked.
+    unknown: Vec<Stat>,
+}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.ours.is_empty() && self.unknown.is_empty()
+    }
+
+    fn text(&self) -> String {
+        let pids: Vec<String> =
+            self.ours.iter().chain(&self.unknown).map(|stat| stat.pid.to_string()).collect();
+        if pids.is_empty() { "unknown".to_owned() } else { pids.join(", ") }
+    }
+}
+
 impl Tree {
     /// Those that still live, except what cannot be known (see the module's text).
-    pub(crate) fn alive(&self) -> Vec<Stat> {
+    async fn alive(&self) -> Found {
         let mut found = BTreeMap::new();
+        let mut unknown = Vec::new();
         let mut seen = BTreeSet::new();
-        let me = std::process::id().cast_signed();
         let mut queue: Vec<i32> = vec![self.leader];
-        queue.extend(procfs::children(me).into_iter().filter(|pid| self.is_ours(*pid)));
+        for stat in self.orphans() {
+            match self.is_ours(&stat).await {
+                Some(true) => queue.push(stat.pid),
+                // The cgroup knows its own.
+                None if self.cgroup.is_none() && !stat.zombie => unknown.push(stat),
+                _ => {}
+            }
+        }
         while let Some(pid) = queue.pop() {
             if !seen.insert(pid) {
                 continue;
@@ -48,31 +78,49 @@ impl Tree {
             }
             queue.extend(procfs::children(pid));
         }
-        found.into_values().collect()
+        Found { ours: found.into_values().collect(), unknown }
     }
 
-    fn is_ours(&self, pid: i32) -> bool {
-        procfs::stat(pid).is_some_and(|stat| stat.session == self.leader)
-            || procfs::has_variable(pid, TOKEN, &self.token)
+    /// Children of this daemon that may be of this call.
+    fn orphans(&self) -> Vec<Stat> {
+        let me = std::process::id().cast_signed();
+        let all = procfs::children(me).into_iter().filter_map(procfs::stat);
+        all.filter(|stat| self.since.is_none_or(|since| stat.started >= since)).collect()
+    }
+
+    /// `None`: it cannot be known.
+    async fn is_ours(&self, stat: &Stat) -> Option<bool> {
+        if stat.session == self.leader {
+            return Some(true);
+        }
+        environ::of(stat).await.has(TOKEN, &self.token)
     }
 
     /// Whether anything is left.
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.cgroup.as_ref().is_some_and(Cgroup::is_populated) && self.alive().is_empty()
+    pub(crate) async fn is_empty(&self) -> bool {
+        !self.cgroup.as_ref().is_some_and(Cgroup::is_populated) && self.alive().await.is_empty()
     }
 
     /// Whether a child of this daemon cannot be told from ours yet: it left the session and its new program is
-    /// just being set up. A cgroup knows it all the same.
-    fn may_be_starting(&self) -> bool {
-        let me = std::process::id().cast_signed();
-        self.cgroup.is_none() && procfs::children(me).into_iter().any(procfs::may_be_starting)
+    /// just being set up, and for that moment has no environment. So has one that was started without any, for good.
+    /// A cgroup knows it all the same.
+    async fn may_be_starting(&self) -> bool {
+        if self.cgroup.is_some() {
+            return false;
+        }
+        for stat in self.orphans().into_iter().filter(|stat| !stat.zombie) {
+            if environ::of(&stat).await == Environ::Read(Vec::new()) {
+                return true;
+            }
+        }
+        false
     }
 
-    fn kill(&self) {
+    async fn kill(&self) {
         if let Some(cgroup) = &self.cgroup {
             cgroup.kill();
         }
-        for stat in self.alive() {
+        for stat in self.alive().await.ours {
             procfs::kill(&stat);
         }
     }
@@ -85,13 +133,13 @@ impl Tree {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
-            self.kill();
-            if self.is_empty() && !(begun.elapsed() < STARTING && self.may_be_starting()) {
+            self.kill().await;
+            let starting = begun.elapsed() < STARTING && self.may_be_starting().await;
+            if !starting && self.is_empty().await {
                 return Ok(());
             }
             if begun.elapsed() >= patience {
-                let pids: Vec<String> = self.alive().iter().map(|s| s.pid.to_string()).collect();
-                return Err(if pids.is_empty() { "unknown".to_owned() } else { pids.join(", ") });
+                return Err(self.alive().await.text());
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(100));
