@@ -146,6 +146,25 @@ fn call(name: &str, args: &[&str], daemon: &Daemon, stand_in: &StandIn, resource
     status.code().expect("a code")
 }
 
+/// As 9 does, by number; and what another version may name besides.
+fn fence_by_number(daemon: &Daemon, stand_in: &StandIn, number: &str) -> i32 {
+    let status = Command::new(env!("CARGO_BIN_EXE_crm"))
+        .arg0("crm-fence-peer")
+        .env("PATH", stand_in.search_path())
+        .env("CRM_SOCKET", &daemon.socket)
+        .env("CRM_HANDLER_PATIENCE_MS", "1500")
+        .envs([("DRBD_RESOURCE", "r0"), ("DRBD_PEERS", "beta gamma")])
+        .envs([("DRBD_MY_NODE_ID", "0"), ("DRBD_PEER_NODE_ID", number)])
+        .envs([
+            ("DRBD_NODE_ID_0", "alpha"),
+            ("DRBD_NODE_ID_1", "beta"),
+            ("DRBD_NODE_ID_2", "gamma"),
+        ])
+        .status()
+        .expect("runs");
+    status.code().expect("a code")
+}
+
 fn fence(daemon: &Daemon, stand_in: &StandIn, resource: &str) -> i32 {
     call("crm-fence-peer", &[], daemon, stand_in, resource)
 }
@@ -163,6 +182,24 @@ fn i8_the_owner_records_that_the_peer_is_stale_before_it_goes_on() {
             "{changes:?}"
         );
     }
+}
+
+/// One lost link of several says nothing of the other copies.
+#[test]
+fn i8_of_several_peers_the_lost_one_alone_is_banned() {
+    let stand_in = StandIn::new("several");
+    let owned = status(Some("alpha"), &[], NodeState::Lost);
+    let daemon = Daemon::new(&stand_in, owned, vec![done()]);
+    assert_eq!(fence_by_number(&daemon, &stand_in, "1"), 4);
+    let changes = daemon.changes();
+    assert!(
+        matches!(changes.as_slice(), [Change::Ban { node, .. }] if node.as_str() == "beta"),
+        "{changes:?}"
+    );
+    for nobody in ["7", ""] {
+        assert_eq!(fence_by_number(&daemon, &stand_in, nobody), 1, "which of them?");
+    }
+    assert_eq!(daemon.changes().len(), 1, "{:?}", daemon.changes());
 }
 
 #[test]

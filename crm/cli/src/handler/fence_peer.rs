@@ -29,15 +29,12 @@ const TOOLS: Duration = Duration::from_secs(3);
 pub(super) fn run(call: &Call) -> u8 {
     let answer = persist(patience(call), || record(call));
     match answer {
-        Ok(code) => {
-            tell(
-                NAME,
-                &format!(
-                    "{}: the copy on {} is stale, that is recorded; answering {code}",
-                    call.resource,
-                    call.peers.join(", ")
-                ),
+        Ok((peer, code)) => {
+            let resource = &call.resource;
+            let said = format!(
+                "{resource}: the copy on {peer} is stale, that is recorded; answering {code}"
             );
+            tell(NAME, &said);
             code
         }
         Err(reason) => {
@@ -72,25 +69,25 @@ fn is_primary(call: &Call) -> bool {
     }
 }
 
-fn record(call: &Call) -> Result<u8, Why> {
-    if call.resource.is_empty() || call.peers.is_empty() {
-        let what = "expected DRBD_RESOURCE and DRBD_PEER in the environment, found them missing";
+/// The peer whose copy is recorded as stale, and the answer.
+fn record(call: &Call) -> Result<(NodeId, u8), Why> {
+    if call.resource.is_empty() {
+        let what = "expected DRBD_RESOURCE in the environment, found none";
         return Err(Why::Never(what.to_owned()));
     }
+    let peer =
+        call.peer.as_ref().map(|peer| NodeId::new(peer)).map_err(|w| Why::Never(w.clone()))?;
     let (mut client, seen) = look(call, None)?;
     may_ask(&seen)?;
-    for peer in &call.peers {
-        commit(
-            &mut client,
-            Command::Ban {
-                group: seen.group.clone(),
-                node: NodeId::new(peer),
-                by: seen.me.clone(),
-                reason: format!("{} lost its connection to {} while it served", peer, seen.me),
-            },
-        )?;
-    }
-    Ok(if all_dead(&seen, &call.peers) { DEAD } else { OUTDATED })
+    let ban = Command::Ban {
+        group: seen.group.clone(),
+        node: peer.clone(),
+        by: seen.me.clone(),
+        reason: format!("{} lost its connection to {} while it served", peer, seen.me),
+    };
+    commit(&mut client, ban)?;
+    let code = if is_dead(&seen, &peer) { DEAD } else { OUTDATED };
+    Ok((peer, code))
 }
 
 /// The coordinator decides; this only tells sooner, and in better words.
@@ -109,9 +106,7 @@ fn may_ask(seen: &Seen) -> Result<(), Why> {
     }
 }
 
-fn all_dead(seen: &Seen, peers: &[String]) -> bool {
-    peers.iter().all(|peer| {
-        let state = seen.status.nodes.iter().find(|node| node.id.as_str() == peer);
-        state.is_some_and(|node| node.state == NodeState::Dead)
-    })
+fn is_dead(seen: &Seen, peer: &NodeId) -> bool {
+    let state = seen.status.nodes.iter().find(|node| node.id == *peer);
+    state.is_some_and(|node| node.state == NodeState::Dead)
 }

@@ -97,7 +97,7 @@ fn lift(call: &Call, group: Option<GroupId>) -> Result<String, Why> {
 }
 
 fn concerns(call: &Call, me: &NodeId, node: &NodeId) -> bool {
-    node == me || call.peers.iter().any(|peer| peer == node.as_str())
+    node == me || call.peer.as_ref().is_ok_and(|peer| peer == node.as_str())
 }
 
 /// Good here and there, and connected: then the two are the same. But of three copies two can be the same and stale:
