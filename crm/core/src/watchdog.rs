@@ -111,8 +111,10 @@ impl<R: Rules> Node<R> {
             return true;
         }
         if leased {
+            // What an earlier run left armed ticks also where the configuration has dropped it since.
+            let ticks = has || dog.armed || dog.inherited;
             // R21: without a device, what cannot be stopped is stopped by the kernel.
-            return (has || dog.armed) && !self.is_to_be_reset();
+            return ticks && !self.is_to_be_reset();
         }
         // H16: a run that never had a lease feeds nothing, unless it is proved that nothing runs.
         if !dog.armed {

@@ -215,3 +215,26 @@ fn r21_who_cannot_stop_what_another_one_owns_by_now_is_reset() {
     assert!(lab.log.iter().any(|line| line.contains("c RESET")), "{}", lab.log.join("\n"));
     assert_eq!(lab.holders("g").len(), 1);
 }
+
+/// Its daemon was away when the configuration dropped the watchdog, which ticks: nobody counts on it any more, nothing
+/// is reset for it, and it ends with what runs here.
+#[test]
+fn h16_a_watchdog_that_was_dropped_while_its_daemon_was_away_resets_nothing() {
+    let mut lab = Lab::new("none a+ b+ c+ | g@c h@a i@b");
+    lab.run(Span::secs(6));
+    lab.machines.get_mut(&"c".into()).expect("c").node = None;
+    lab.run(Span::millis(100));
+    apply(&mut lab, "b", 1, "none a+ b+ c | g@c h@a i@b");
+    lab.run(Span::secs(1));
+    assert!(matches!(lab.replies[0].2, Outcome::Done { .. }), "{:?}", lab.replies);
+    lab.restart_daemon(&"c".into());
+    lab.run(Span::secs(60));
+    assert!(!lab.log.iter().any(|line| line.contains("RESET")), "{}", lab.log.join("\n"));
+    assert_eq!(lab.holders("g"), ["c"], "{}", lab.log.join("\n"));
+    let record = lab.machines[&"b".into()].disk.record.as_ref().expect("a record");
+    assert!(!record.armed.contains_key(&"c".into()), "{:?}", record.armed);
+    ask(&mut lab, "b", 2, Command::Stop { group: "g".into() });
+    lab.run(Span::secs(5));
+    assert!(lab.machines[&"c".into()].dog.is_none(), "{}", lab.log.join("\n"));
+    once(&lab);
+}
