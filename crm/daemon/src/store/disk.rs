@@ -1,7 +1,7 @@
 //! The few operations on files that what must survive a power cut is made of. The daemon has the
 //! kernel's; the tests have a disk that loses whatever a power cut may take, and fails on demand.
 
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, FallocateFlags, RenameFlags, fallocate, renameat2};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -17,6 +17,8 @@ pub(crate) trait Disk: Clone {
     fn create(&self, path: &Path, mode: u32, replaced: &Path) -> io::Result<Self::Draft>;
     /// A file that is to be written over; it is to stand in the place of `replaced`.
     fn open(&self, path: &Path, replaced: &Path) -> io::Result<Self::Draft>;
+    /// Takes blocks of the disk for what it may grow to, if that is to be had; it does not get longer by it.
+    fn reserve(&self, _: &Self::Draft, _: u64) {}
     /// From here on it holds these bytes and no others. Blocks that it has already are used again.
     fn write(&self, draft: &mut Self::Draft, bytes: &[u8]) -> io::Result<()>;
     /// After an error it is not known what is on the disk, and asking again proves nothing (AS1).
@@ -56,9 +58,19 @@ impl Disk for SystemDisk {
         OpenOptions::new().write(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)
     }
 
+    fn reserve(&self, draft: &File, room: u64) {
+        let room = nix::libc::off_t::try_from(room).unwrap_or(nix::libc::off_t::MAX);
+        // Not every file system can, and a full one has none: then it is as it was.
+        let _ = fallocate(draft, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, room);
+    }
+
     fn write(&self, draft: &mut File, bytes: &[u8]) -> io::Result<()> {
         draft.write_all(bytes)?;
-        draft.set_len(bytes.len() as u64)
+        // The same length again would give back the blocks that are reserved behind it.
+        match draft.metadata()?.len() == bytes.len() as u64 {
+            true => Ok(()),
+            false => draft.set_len(bytes.len() as u64),
+        }
     }
 
     fn sync(&self, draft: &File) -> io::Result<()> {

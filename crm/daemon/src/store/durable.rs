@@ -8,6 +8,10 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What a file that takes turns may grow to without another block of the disk: the largest record (the configuration
+/// of an operator's `apply` is the greater part of it).
+const ROOM: u64 = 1024 * 1024;
+
 /// Replaces a file: after a power cut it holds the old bytes or the new ones, never anything else,
 /// and once this has returned the new ones. Mode and owner of an old file stay.
 ///
@@ -59,6 +63,7 @@ pub(crate) fn take_turns<D: Disk>(
         }
     };
     disk.write(&mut draft, bytes)?;
+    disk.reserve(&draft, ROOM);
     disk.sync(&draft)?;
     let exchanged = match disk.exchange(&spare_path, path) {
         Ok(()) => true,

@@ -132,6 +132,33 @@ mod tests {
         assert_eq!(store.load(), Ok(Some(stored())));
     }
 
+    /// So an `apply` that makes the record much longer does not end the daemon for a full disk.
+    #[test]
+    fn as1_a_record_that_grows_has_its_blocks_before_it_needs_them() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = crate::testing::Dir::new();
+        let store = Store::new(dir.path());
+        let mut spare = Spare::default();
+        let text = "# a longer configuration\n".repeat(8000);
+        let long = Record::founding(&text, &NodeId::new("alpha"), StoreId(7));
+        let long = Stored { record: Some(long), ..stored() };
+        // Longer, and shorter again: it is given back only for a moment, and not while nothing changes its length.
+        for (writes, stored) in
+            [stored(), stored(), stored(), long.clone(), long, stored(), stored()]
+                .iter()
+                .enumerate()
+        {
+            let stored = Stored { writes: writes as u64, ..stored.clone() };
+            store.save(&stored, &mut spare).expect("saved");
+            let file = fs::metadata(store.file()).expect("there");
+            assert!(file.blocks() * 512 >= 1024 * 1024, "{} blocks", file.blocks());
+            assert!(file.len() < 256 * 1024);
+            assert_eq!(store.load(), Ok(Some(stored)));
+        }
+        let spare = fs::metadata(durable::spare_of(&store.file())).expect("there");
+        assert!(spare.blocks() * 512 >= 1024 * 1024, "{} blocks", spare.blocks());
+    }
+
     #[test]
     fn a_spare_file_that_is_gone_or_no_file_is_made_anew() {
         let dir = crate::testing::Dir::new();
