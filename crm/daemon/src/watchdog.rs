@@ -1,6 +1,6 @@
 //! The kernel's watchdog: fed when the core says so, never on opening alone (H16).
 //!
-//! A file in the run directory says that it is armed, so that the next daemon knows. A daemon that ends without [`WatchdogDuty::Disarm`] leaves it running: the kernel resets the
+//! A file in the run directory says that it is armed, and names the device, so that the next daemon knows. A daemon that ends without [`WatchdogDuty::Disarm`] leaves it running: the kernel resets the
 //! machine unless a new daemon earns the right to feed it (AS4).
 
 use crate::happening::Tell;
@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Watchdog {
     tell: Tell,
     device: Option<PathBuf>,
+    /// The one that an earlier daemon left ticking: it is fed or closed before any other, and also where the
+    /// configuration names another one by now, or none.
+    left: Option<PathBuf>,
     open: Option<File>,
     /// Exists while the watchdog may be armed, until the machine boots.
     marker: PathBuf,
@@ -25,7 +28,8 @@ pub(crate) struct Watchdog {
 
 impl Watchdog {
     pub(crate) fn new(tell: Tell, marker: PathBuf) -> Watchdog {
-        Watchdog { tell, device: None, open: None, marker, complained: false }
+        let left = left_by(&marker);
+        Watchdog { tell, device: None, left, open: None, marker, complained: false }
     }
 
     /// An earlier daemon, since this machine booted, armed it and did not disarm it.
@@ -53,7 +57,7 @@ impl Watchdog {
     }
 
     fn feed(&mut self, margin: Span) {
-        let Some(path) = self.device.clone() else { return };
+        let Some(path) = self.left.as_ref().or(self.device.as_ref()).cloned() else { return };
         let result = match &mut self.open {
             Some(device) => device.write_all(b"\0"),
             None => arm(&path, margin, &self.marker).map(|device| {
@@ -87,12 +91,13 @@ impl Watchdog {
         if open.is_none() && !Watchdog::was_left_armed(&self.marker) {
             return;
         }
-        let device = match (open, &self.device) {
+        let device = match (open, self.left.as_ref().or(self.device.as_ref())) {
             (Some(device), _) => Ok(device),
             // Left armed by an earlier daemon: opened only to be closed in order.
             (None, Some(path)) => OpenOptions::new().write(true).open(path),
             (None, None) => return,
         };
+        self.left = None;
         // The magic character, without which closing leaves it armed.
         let result = device.and_then(|mut device| device.write_all(b"V"));
         let result = result.and_then(|()| std::fs::remove_file(&self.marker));
@@ -102,6 +107,13 @@ impl Watchdog {
             self.tell.event(Event::error("watchdog-failed", text));
         }
     }
+}
+
+/// A device that is not there any more does not tick either.
+fn left_by(marker: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(marker).ok()?;
+    let device = PathBuf::from(text.trim_end_matches('\n'));
+    device.exists().then_some(device)
 }
 
 /// The marker comes first: from the opening on, the kernel counts.
@@ -151,6 +163,39 @@ mod tests {
         watchdog.configure(device.to_str());
         watchdog.carry_out(WatchdogDuty::Disarm);
         assert!(inbox.try_recv().is_err() && !device.exists());
+    }
+
+    /// The daemon was away when the configuration dropped the device, or took another one: the old one ticks.
+    #[test]
+    fn h16_what_an_earlier_daemon_left_ticking_is_fed_and_closed_whatever_is_configured() {
+        let dir = crate::testing::Dir::new();
+        let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+        let marker = dir.path().join("armed");
+        for configured in [None, new.to_str()] {
+            for file in [&old, &new] {
+                std::fs::write(file, "").expect("write");
+            }
+            std::fs::write(&marker, format!("{}\n", old.display())).expect("write");
+            let (tell, mut inbox) = Tell::channel();
+            let mut watchdog = Watchdog::new(tell, marker.clone());
+            watchdog.configure(configured);
+            // An ordinary file takes no margin; which one was tried is told.
+            watchdog.carry_out(WatchdogDuty::Feed { margin: Span::secs(10) });
+            let mut told = String::new();
+            while let Ok(happening) = inbox.try_recv() {
+                told.push_str(&format!("{happening:?}"));
+            }
+            assert!(told.contains(&format!("{} cannot be fed", old.display())), "{told}");
+            std::fs::write(&old, "").expect("write");
+            watchdog.carry_out(WatchdogDuty::Disarm);
+            let written = |file: &Path| std::fs::read_to_string(file).expect("read");
+            assert_eq!((written(&old).as_str(), written(&new).as_str()), ("V", ""));
+            assert!(!marker.exists());
+            assert!(matches!(
+                inbox.try_recv(),
+                Ok(Happening::Input(Input::WatchdogArmed { armed: false }))
+            ));
+        }
     }
 
     #[test]
