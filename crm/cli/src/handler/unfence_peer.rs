@@ -11,7 +11,7 @@ use super::cluster::{Why, commit, look, persist};
 use super::{Call, tell};
 use crm_core::id::{GroupId, NodeId};
 use crm_core::operator::Command;
-use crm_drbd::state::{Connection, Disk};
+use crm_drbd::state::{Connection, Disk, Peer, Role};
 use crm_drbd::{Eligibility, RecordWord, Resource};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -74,6 +74,7 @@ fn lift(call: &Call, group: Option<GroupId>) -> Result<String, Why> {
     }
     let (mut client, seen) = look(call, group)?;
     let banned = seen.group().map(|group| group.bans.clone()).unwrap_or_default();
+    let owner = seen.group().and_then(|group| group.owner.as_ref());
     if banned.is_empty() {
         return Ok("no copy is banned".to_owned());
     }
@@ -85,7 +86,7 @@ fn lift(call: &Call, group: Option<GroupId>) -> Result<String, Why> {
         for name in &seen.copies {
             let resource = picture.get(name);
             let resource = resource.ok_or_else(|| Why::NotNow(format!("{name} is not up here")))?;
-            is_whole(resource, &seen.me, &node, &stale)?;
+            is_whole(resource, &seen.me, &node, &stale, owner)?;
         }
         let group = seen.group.clone();
         said.push(commit(&mut client, Command::LiftBan { group, node, ban })?);
@@ -102,11 +103,15 @@ fn concerns(call: &Call, me: &NodeId, node: &NodeId) -> bool {
 
 /// Good here and there, and connected: then the two are the same. But of three copies two can be the same and stale:
 /// only one that is not recorded as such vouches for another.
+///
+/// The owner vouches without a disk too: it lost that while it served, and DRBD lets a Primary go on through no copy but
+/// the one that has all it has seen. Were its word not taken, its good copy would stay banned when it dies as well.
 fn is_whole(
     resource: &Resource,
     me: &NodeId,
     node: &NodeId,
     stale: &BTreeSet<NodeId>,
+    owner: Option<&NodeId>,
 ) -> Result<(), Why> {
     let answer = crm_drbd::eligibility::eligibility(resource, RecordWord::Silent);
     if let Eligibility::No(reason) | Eligibility::Unknown(reason) = answer {
@@ -122,11 +127,24 @@ fn is_whole(
         _ if here => !stale.iter().any(|stale| stale.as_str() == name),
         _ => node.as_str() == name,
     };
+    let serves_from_here = |name: &str, peer: &Peer| {
+        let is_owner = |owner: &NodeId| {
+            owner != me
+                && !stale.contains(owner)
+                && (resource.peers.len() == 1 || owner.as_str() == name)
+        };
+        here && peer.role == Role::Primary && owner.is_some_and(is_owner)
+    };
     let same = resource.peers.iter().any(|(name, peer)| {
+        let good = |disk: &Disk| match disk {
+            Disk::UpToDate => true,
+            Disk::Diskless => serves_from_here(name, peer),
+            _ => false,
+        };
         counts(name)
             && peer.connection == Connection::Connected
             && !peer.volumes.is_empty()
-            && peer.volumes.values().all(|volume| volume.disk == Disk::UpToDate)
+            && peer.volumes.values().all(|volume| good(&volume.disk))
     });
     match (same, here) {
         (true, _) => Ok(()),
@@ -138,7 +156,7 @@ fn is_whole(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crm_drbd::state::{Peer, PeerVolume, Role, Volume};
+    use crm_drbd::state::{PeerVolume, Volume};
 
     /// This node's copy, and those of peers that it is connected to.
     fn resource(peers: &[(&str, Disk)]) -> Resource {
@@ -155,7 +173,40 @@ mod tests {
 
     fn lifts(resource: &Resource, me: &str, node: &str, stale: &[&str]) -> bool {
         let stale = stale.iter().map(|node| NodeId::new(node)).collect();
-        is_whole(resource, &NodeId::new(me), &NodeId::new(node), &stale).is_ok()
+        is_whole(resource, &NodeId::new(me), &NodeId::new(node), &stale, None).is_ok()
+    }
+
+    /// The resync to beta has ended, and before the ban was lifted alpha lost its disk: it serves from beta's.
+    #[test]
+    fn h24_an_owner_that_lost_its_disk_vouches_for_the_copy_it_serves_from() {
+        let beta = |role: Role, own: Disk, alphas: Disk| {
+            let mut resource = resource(&[("alpha", alphas)]);
+            resource.volumes.insert(0, Volume { disk: own, ..Volume::default() });
+            resource.peers.get_mut("alpha").expect("alpha").role = role;
+            resource
+        };
+        let lifts = |resource: &Resource, stale: &[&str], owner: Option<&str>| {
+            let stale = stale.iter().map(|node| NodeId::new(node)).collect();
+            let (me, owner) = (NodeId::new("beta"), owner.map(NodeId::new));
+            is_whole(resource, &me, &me, &stale, owner.as_ref()).is_ok()
+        };
+        let served = beta(Role::Primary, Disk::UpToDate, Disk::Diskless);
+        assert!(lifts(&served, &["beta"], Some("alpha")));
+        assert!(!lifts(&served, &["beta"], None), "somebody made it Primary by hand");
+        assert!(!lifts(&served, &["alpha", "beta"], Some("alpha")), "alpha's is stale itself");
+        for (role, own, alphas) in [
+            (Role::Secondary, Disk::UpToDate, Disk::Diskless),
+            (Role::Primary, Disk::Inconsistent, Disk::Diskless),
+            (Role::Primary, Disk::UpToDate, Disk::Failed),
+            (Role::Primary, Disk::UpToDate, Disk::DUnknown),
+        ] {
+            let other = beta(role, own, alphas);
+            assert!(!lifts(&other, &["beta"], Some("alpha")), "{other:?}");
+        }
+        let mut three = served;
+        three.peers.insert("gamma".to_owned(), Peer::default());
+        assert!(lifts(&three, &["beta"], Some("alpha")));
+        assert!(!lifts(&three, &["beta"], Some("gamma")), "a client that somebody made Primary");
     }
 
     #[test]
