@@ -160,6 +160,32 @@ fn a_connection_that_was_ended_is_listened_on_again_whatever_happens() {
     assert_eq!(stand_in.count("drbdadm connect r0"), 2, "once it listens, that is enough");
 }
 
+/// The former Primary stood still, went on, and was refused: DRBD stands alone from then on.
+#[test]
+fn a_survivor_that_stands_alone_listens_again_until_its_peer_was_back() {
+    let stand_in = StandIn::new("alone").found_in(SECONDARY).leads_to("primary", PRIMARY);
+    stand_in.on("connect", "");
+    let resource = r0(&stand_in).with("node", "b");
+    resource.run("start").ok();
+    resource.run("status").ok();
+    assert_eq!(stand_in.count("drbdadm connect r0"), 0, "DRBD listens by itself");
+    let stand_in = stand_in.found_in("14-split-brain.b");
+    let status = resource.run("status").ok();
+    assert!(attribute(&status, "degraded").contains("stands alone"), "{status:#?}");
+    assert_eq!(stand_in.count("drbdadm connect r0"), 1);
+    for _ in 0..11 {
+        resource.run("status").ok();
+    }
+    assert_eq!(stand_in.count("drbdadm connect r0"), 5, "soon, and then once a minute");
+    let stand_in = stand_in.found_in("06-a-primary.a");
+    resource.run("status").ok();
+    // It was back. Who takes the connection down after that has his reasons.
+    let stand_in = stand_in.found_in("14-split-brain.b");
+    resource.run("status").ok();
+    resource.run("status").ok();
+    assert_eq!(stand_in.count("drbdadm connect r0"), 5);
+}
+
 #[test]
 fn hb25_a_lonely_copy_is_taken_if_every_other_one_is_recorded_as_stale() {
     let lonely = StandIn::new("freshest")

@@ -3,6 +3,7 @@
 //! Start promotes, stop demotes, status runs on every node that may take it and says whether this
 //! one could. No promotion is ever forced: what DRBD refuses is told with its reason.
 
+mod alone;
 mod dead_peer;
 mod direct;
 mod files;

@@ -8,7 +8,7 @@ use crm_drbd::refusal::Kind;
 use crm_drbd::state::{Connection, Disk, Role};
 
 use super::tools::{Refused, Tools};
-use super::{dead_peer, word};
+use super::{alone, dead_peer, word};
 use crate::contract::{Call, Failure, Outcome};
 use crate::deadline::Pause;
 
@@ -47,7 +47,10 @@ fn promote(call: &Call, tools: &Tools, name: &str, why: &mut Option<String>) -> 
             ended = dead_peer::let_go(call, tools, name, &resource)?;
         }
         let refusal = match tools.promote(name, &resource) {
-            Ok(()) => return verify(tools, name, &resource),
+            Ok(()) => {
+                alone::note(call, &resource);
+                return verify(tools, name, &resource);
+            }
             Err(Refused::Said(refusal)) => refusal,
             Err(Refused::Failed(failure)) => return Err(failure),
         };

@@ -5,7 +5,7 @@ use crm_drbd::state::{Disk, Role};
 use crm_drbd::{Eligibility, Resource};
 
 use super::tools::{Refused, Tools};
-use super::{dead_peer, word};
+use super::{alone, dead_peer, word};
 use crate::contract::{Call, Failure, Outcome, Watch};
 use crate::state;
 
@@ -25,6 +25,7 @@ pub(super) fn status(call: &Call, tools: &Tools, name: &str) -> Outcome {
         call.channel.attribute("eligible", Eligibility::No(reason.clone()));
         return Err(Failure::not_running(reason));
     };
+    alone::listen(call, tools, name, &resource);
     tell(call, &resource);
     match resource.role {
         Role::Primary => serves(&resource),
@@ -103,6 +104,12 @@ fn degraded(resource: &Resource) -> Option<String> {
     if !resource.suspended.is_empty() {
         let why: Vec<&str> = resource.suspended.iter().map(String::as_str).collect();
         return Some(format!("I/O is held back: {}", why.join(", ")));
+    }
+    if resource.stands_alone() {
+        return Some(format!(
+            "it stands alone: nothing is replicated and no peer is listened for; `drbdadm connect {}`",
+            resource.name
+        ));
     }
     let other = resource
         .peers
