@@ -11,9 +11,9 @@ use super::tools::Tools;
 use crate::contract::Call;
 use crate::state;
 
-/// Notes that the peer was not there when this node became Primary.
-pub(super) fn note(call: &Call, found: &Resource) {
-    if is_connected(found) {
+/// Notes that the peer was not there when this node became Primary, or that its connection was `ended` for that.
+pub(super) fn note(call: &Call, found: &Resource, ended: bool) {
+    if is_connected(found) && !ended {
         return;
     }
     // Without the note an operator has to connect it: `degraded` says so.

@@ -48,7 +48,7 @@ fn promote(call: &Call, tools: &Tools, name: &str, why: &mut Option<String>) -> 
         }
         let refusal = match tools.promote(name, &resource) {
             Ok(()) => {
-                alone::note(call, &resource);
+                alone::note(call, &resource, ended);
                 return verify(tools, name, &resource);
             }
             Err(Refused::Said(refusal)) => refusal,
