@@ -5,7 +5,7 @@ use crate::output::{Failure, Output, say};
 use crate::session::Session;
 use crate::wait::{Progress, phase, wait};
 use crm_api::{Exit, Reply, Request};
-use crm_core::id::{GroupId, NodeId};
+use crm_core::id::{GroupId, NodeId, Stamp};
 use crm_core::operator::Command;
 use crm_core::packet::GroupPhase;
 use crm_core::status::{GroupStatus, NodeState, Status};
@@ -293,14 +293,7 @@ fn confirm_dead(
             "power it off first; if it only has to be emptied: `crm standby`",
         ));
     }
-    let heard = found.silent_for.map_or_else(
-        || "has never been heard by this daemon".to_owned(),
-        |silent| format!("was last heard {silent} ago"),
-    );
-    say(format!(
-        "node {node} {heard}. If it still runs, its data and this cluster's will part.\n\
-         Changes that only {node} has seen are lost to this side."
-    ));
+    say(price_of_the_word(node, found.silent_for, status.quorum, status.stamp));
     let typed = match certain {
         Some(typed) => typed,
         None => question("type its name to say that its power is off: ")?,
@@ -310,6 +303,24 @@ fn confirm_dead(
     }
     let said = session.change(Command::ConfirmDead { node: NodeId::new(node) })?;
     done(output, &said)
+}
+
+/// R20: what an operator accepts who calls a node dead. Where somebody leads, the record is whole without it; where nobody
+/// does, the word itself makes the record of this side the one that counts.
+fn price_of_the_word(node: &str, silent: Option<Span>, led: bool, stamp: Stamp) -> String {
+    let heard = silent.map_or_else(
+        || "has never been heard by this daemon".to_owned(),
+        |silent| format!("was last heard {silent} ago"),
+    );
+    let lost = if led {
+        format!("What it ran is started elsewhere; data that only {node} has is not there.")
+    } else {
+        format!(
+            "Nobody leads here: this side would go on by record {stamp}, the newest it has. What {node} has acknowledged\n\
+             since the two last ran together may be lost: changes of operators, and its data."
+        )
+    };
+    format!("node {node} {heard}. If it still runs, its data and this cluster's will part.\n{lost}")
 }
 
 fn ending(session: &mut Session, request: Request, output: &mut Output) -> Result<Exit, Failure> {
@@ -353,4 +364,20 @@ fn eprint(text: &str) {
 fn duration(text: &str) -> Result<Span, Failure> {
     crm_config::parse_duration(text)
         .map_err(|reason| Failure::usage(reason, "such as 30m, 1h or 90s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r20_who_gives_his_word_is_told_what_it_costs() {
+        let stamp = Stamp { epoch: crm_core::id::Epoch(3), version: 14 };
+        let led = price_of_the_word("alpha", Some(Span::secs(90)), true, stamp);
+        assert!(led.contains("alpha was last heard 90s ago"), "{led}");
+        assert!(led.contains("data that only alpha has") && !led.contains("3.14"), "{led}");
+        let alone = price_of_the_word("alpha", None, false, stamp);
+        assert!(alone.contains("never been heard"), "{alone}");
+        assert!(alone.contains("by record 3.14") && alone.contains("may be lost"), "{alone}");
+    }
 }
