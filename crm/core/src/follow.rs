@@ -45,10 +45,8 @@ impl<R: Rules> Node<R> {
         if !newer {
             return;
         }
-        if let Some(committed) = self.stored.committed
-            && !record.descends_from(committed)
-        {
-            self.found_fork(from, committed.0, record.stamp);
+        if let Some(mine) = self.parted_from(&record) {
+            self.found_fork(from, mine, record.stamp);
             return;
         }
         if epoch > self.stored.epoch {
@@ -174,6 +172,12 @@ impl<R: Rules> Node<R> {
             self.executor.are_mixed(changed);
         }
         self.executor.configure(self.now, &known);
+    }
+
+    /// H35: the committed record of mine that is not in the past of this one.
+    pub(crate) fn parted_from(&self, record: &Record) -> Option<Stamp> {
+        let committed = self.stored.committed.filter(|_| R::holds(Rule::HistoriesStayApart))?;
+        (!record.descends_from(committed)).then_some(committed.0)
     }
 
     /// H35: a committed record of mine is not in the other's past. Neither side is merged.

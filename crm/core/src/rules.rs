@@ -85,6 +85,8 @@ pub enum Rule {
     BanIsHeeded,
     /// AS1: a disk that does not answer has failed.
     StuckDiskFails,
+    /// H35: a record that has not in its past what is committed here is not taken.
+    HistoriesStayApart,
     /// I10/limits: the record's history is bounded.
     HistoryIsBounded,
 }

@@ -117,10 +117,8 @@ impl<R: Rules> Node<R> {
         {
             return;
         }
-        if let Some(committed) = self.stored.committed
-            && !record.descends_from(committed)
-        {
-            self.found_fork(from, committed.0, record.stamp);
+        if let Some(mine) = self.parted_from(&record) {
+            self.found_fork(from, mine, record.stamp);
             return;
         }
         self.step_down("it was removed from the cluster");

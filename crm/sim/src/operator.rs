@@ -65,6 +65,8 @@ impl<R: Rules> World<R> {
             self.ghost.lost =
                 Some(Lost { node, met: false, apart: false, after: stored.stamp(), until });
             self.ghost.confirmed.insert(node);
+            // What only the other one knew is promised no more.
+            self.ghost.promises.clear();
         }
         self.operator.next += 1;
         let request = RequestId(self.operator.next);

@@ -102,6 +102,7 @@ caught! {
     r13_stall_keeps_lease "stall-keeps-lease"
     h5_proof_outlives_epoch "proof-outlives-epoch"
     r16_alone_looks_nowhere "alone-looks-nowhere"
+    h35_histories_merged "histories-merged"
     h9_lease_not_nested "lease-not-nested"
     h13_report_not_bound "report-not-bound"
     h30_fences_alone "fences-alone"

@@ -37,6 +37,8 @@ pub enum Course {
     BackBesideTheDeposed,
     /// R16: the only voter is back behind a cut link, after an operator let the other go on.
     BackAlone,
+    /// H35: who was given up is back with changes that the others do not have.
+    Parted,
 }
 
 /// Every directed plan: name, plan, layout.
@@ -56,6 +58,7 @@ pub const COURSES: &[(&str, Course, &str)] = &[
     ("back-too-soon", Course::BackTooSoon, "five"),
     ("back-beside-the-deposed", Course::BackBesideTheDeposed, "five-devices"),
     ("back-alone", Course::BackAlone, "pair"),
+    ("parted", Course::Parted, "pair"),
 ];
 
 impl Course {
@@ -90,6 +93,7 @@ impl Course {
             Course::Chain => chain::chain(driver),
             Course::BackBesideTheDeposed => authority::back_beside_the_deposed(driver),
             Course::BackAlone => alone::back_alone(driver),
+            Course::Parted => alone::parted(driver),
             Course::BackTooSoon => authority::back_too_soon(driver),
         }
     }
