@@ -128,6 +128,8 @@ pub(crate) struct Obeyed {
 impl<R: Rules> Node<R> {
     #[must_use]
     pub fn new(now: Time, start: Start) -> Node<R> {
+        let heard_of = start.stored.company.values().map(|stamp| stamp.epoch);
+        let highest_epoch = heard_of.fold(start.stored.epoch, Epoch::max);
         let mut node = Node {
             id: start.id,
             incarnation: start.incarnation,
@@ -140,7 +142,7 @@ impl<R: Rules> Node<R> {
             halted: false,
             config: None,
             timing: Timing::default(),
-            highest_epoch: start.stored.epoch,
+            highest_epoch,
             stored: start.stored,
             durable: Durable::default(),
             writing: VecDeque::new(),

@@ -167,8 +167,9 @@ pub struct Stored {
     pub record: Option<Record>,
     /// Newest record this node knows to be committed, to find forks (H35).
     pub committed: Option<(Stamp, u64)>,
-    /// Configured voters that were ever heard with a record of this cluster (R16).
-    pub company: BTreeSet<NodeId>,
+    /// Configured voters that were ever heard with a record of this cluster, and how new that was if this node alone votes
+    /// and has none as new (R16).
+    pub company: BTreeMap<NodeId, Stamp>,
 }
 
 impl Stored {
@@ -182,7 +183,7 @@ impl Stored {
             vote: None,
             record: None,
             committed: None,
-            company: BTreeSet::new(),
+            company: BTreeMap::new(),
         }
     }
 
@@ -235,6 +236,13 @@ impl Record {
             Some((oldest, _)) => self.history.len() >= HISTORY_MAX && other.0 < *oldest,
             None => other.0 == Stamp::default(),
         }
+    }
+
+    /// Whether a committed record of this stamp can be an ancestor, where its digest is not known: the same limits.
+    #[must_use]
+    pub fn may_descend_from(&self, stamp: Stamp) -> bool {
+        let known = stamp == self.stamp || self.history.iter().any(|(past, _)| *past == stamp);
+        known || self.history.front().is_none_or(|(oldest, _)| stamp < *oldest)
     }
 
     /// The owner of a group, if anybody holds it or has not yet proved its stop.

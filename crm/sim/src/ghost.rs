@@ -72,11 +72,10 @@ pub struct Ghost {
 pub struct Lost {
     /// Whom the word called dead.
     pub node: Seat,
-    /// Its present run was reached by a packet of another machine that knew of this run.
+    /// Its present run was told of a record of the side that went on.
     pub met: bool,
-    /// It went on alone, unaware, as the documents say of it: two histories go on, and two may own a group.
+    /// It went on by its own history, unaware, as the documents say of it: two histories go on.
     pub apart: bool,
-
     /// The newest record that the other side knew then.
     pub after: Stamp,
     /// Epochs from here on are of the side that went on by his word.

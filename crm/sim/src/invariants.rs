@@ -48,11 +48,6 @@ pub(crate) fn a_group_runs_on_at_most_one_node<R: Rules>(world: &mut World<R>) {
             .map(|machine| &machine.id)
             .collect();
         if holders.len() > 1 {
-            // H23: switched on behind a cut link, who was called dead knows nothing of the word.
-            if let Some(lost) = world.ghost.lost.as_mut().filter(|lost| lost.apart || !lost.met) {
-                lost.apart = true;
-                return;
-            }
             let detail = format!("group {} runs on {holders:?}", group.id);
             world.blame("a_group_runs_on_at_most_one_node", detail);
             return;
@@ -198,6 +193,28 @@ pub(crate) fn a_committed_change_is_in_every_later_committed_record<R: Rules>(
             return;
         }
     }
+}
+
+/// H23, R16: whom a word called dead goes on by its own history only while it has not learnt that another went on, in this run
+/// or from its own disk. From then on there are two, of which one is a person's choice to give up.
+pub(crate) fn who_knows_that_another_went_on_does_not<R: Rules>(
+    world: &mut World<R>,
+    seat: Seat,
+    stamp: Stamp,
+) {
+    let Some(lost) = &mut world.ghost.lost else { return };
+    let went_on = world.ghost.committed.keys().any(|known| known.epoch >= lost.until);
+    if lost.node != seat || !lost.has(stamp) || !went_on {
+        return;
+    }
+    let machine = &world.machines[seat];
+    let heard_of = &machine.disk.durable().company;
+    if !lost.met && heard_of.values().all(|known| known.epoch < lost.until) {
+        lost.apart = true;
+        return;
+    }
+    let detail = format!("{} commits {stamp}, and knows that another went on", machine.id);
+    world.blame("who_knows_that_another_went_on_does_not", detail);
 }
 
 /// H35: a record that this store knows to be committed is in the past of what replaces it.

@@ -7,6 +7,7 @@ use crate::invariants::{
     an_acknowledged_change_stays, an_address_starts_only_where_its_role_is, epochs_never_go_back,
     nothing_starts_without_a_committed_grant_of_this_incarnation, one_coordinator_per_epoch,
     parted_histories_are_never_merged, resources_start_in_order_and_stop_in_reverse,
+    who_knows_that_another_went_on_does_not,
 };
 use crate::queue::Seat;
 use crate::world::World;
@@ -122,6 +123,7 @@ pub(crate) fn commit<R: Rules>(world: &mut World<R>, seat: Seat, stamp: Stamp, c
         world.figures.moves += moved as u64;
     }
     world.ghost.committed.insert(stamp, fingerprint);
+    who_knows_that_another_went_on_does_not(world, seat, stamp);
     a_committed_change_is_in_every_later_committed_record(world, stamp);
     an_acknowledged_change_stays(world);
 }
@@ -191,8 +193,10 @@ pub(crate) fn delivery<R: Rules>(world: &mut World<R>, seat: Seat, from: Seat, p
         return;
     }
     world.ghost.heard.insert((seat, from), world.now);
-    if let Some(lost) = world.ghost.lost.as_mut().filter(|lost| lost.node == seat) {
-        lost.met = true;
+    if let Some(lost) = world.ghost.lost.as_mut().filter(|lost| lost.node == seat)
+        && let Message::Heartbeat(beat) = &packet.message
+    {
+        lost.met |= beat.stamp.epoch >= lost.until;
     }
     let stamp = match &packet.message {
         Message::Committed { stamp, .. } => Some(*stamp),

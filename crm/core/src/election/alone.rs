@@ -5,7 +5,11 @@
 //! That one has newer data, and this one would be the second holder of all that it runs. So before it stands, it looks for
 //! everybody who ever held a record of its cluster and is configured to vote:
 //!
-//! - Who is heard with a newer record went on: this node waits for it, and does not stand.
+//! - Who is heard with a newer record went on: this node waits for it, and does not stand. Nor does it if that one falls
+//!   silent before the record is here, or this node boots again: it knows that its own is not the newest, and no device can
+//!   bring back what the other changed. Only a word gives that up.
+//! - Who is heard and obeys a record that is not in the past of this one went on by another history (H35). It is there to be
+//!   followed or to be told so; this node does not stand beside it.
 //! - Who is not heard within `initdead`, and has a device, is fenced first.
 //! - Who has no device is waited for as long, and no longer: nothing could prove it dead, and the record is a committed one.
 //!
@@ -14,9 +18,10 @@
 
 use super::Role;
 use crate::fencing::Why;
-use crate::id::{Epoch, NodeId};
+use crate::id::{Epoch, NodeId, Stamp};
 use crate::node::Node;
-use crate::record::Record;
+use crate::peer::ProofBy;
+use crate::record::{Record, Voters};
 use crate::rules::{Rule, Rules};
 use crate::time::Time;
 use std::collections::BTreeSet;
@@ -26,8 +31,10 @@ use std::collections::BTreeSet;
 pub(crate) enum Company {
     /// Nobody did, or it is dead.
     Clear,
-    /// This one is heard and has a newer record.
+    /// This one is heard and has a newer record, or obeys one of another history.
     Ahead(NodeId),
+    /// These were heard with a newer record, and are silent now.
+    Passed(BTreeSet<NodeId>),
     /// These are silent and not proved dead; from then on they count as unheard.
     Silent(BTreeSet<NodeId>, Time),
 }
@@ -36,17 +43,23 @@ impl<R: Rules> Node<R> {
     /// Who holds a record of this cluster, and is configured to vote, is remembered on the disk: a node that was never
     /// up, as at the founding, went nowhere.
     pub(crate) fn remember_company(&mut self, name: &NodeId) {
-        let holds = self
-            .peers
-            .get(name)
-            .and_then(|peer| peer.heartbeat.as_ref())
-            .is_some_and(|beat| beat.stamp != Default::default());
+        let beat = self.peers.get(name).and_then(|peer| peer.heartbeat.as_ref());
+        let Some(stamp) = beat.map(|beat| beat.stamp).filter(|stamp| *stamp != Stamp::default())
+        else {
+            return;
+        };
         let runs = self
             .config
             .as_ref()
             .and_then(|cluster| cluster.node(name))
             .is_some_and(|node| node.voter);
-        if holds && runs && !self.is_witness() && self.stored.company.insert(name.clone()) {
+        let passed =
+            stamp > self.stamp() && self.record().is_some_and(|own| self.alone_votes_in(own));
+        let known = if passed { stamp } else { Stamp::default() };
+        if runs
+            && !self.is_witness()
+            && self.stored.company.insert(name.clone(), known) != Some(known)
+        {
             self.persist(crate::persist::After::Nothing);
         }
     }
@@ -54,33 +67,39 @@ impl<R: Rules> Node<R> {
     pub(crate) fn forget_company(&mut self) {
         let Some(cluster) = &self.config else { return };
         let votes = |name: &NodeId| cluster.node(name).is_some_and(|node| node.voter);
-        self.stored.company.retain(votes);
+        self.stored.company.retain(|name, _| votes(name));
+    }
+
+    fn alone_votes_in(&self, record: &Record) -> bool {
+        let mine =
+            |voters: &Voters| voters.len() == 1 && voters.get(&self.id) == Some(&self.stored.store);
+        mine(&record.voters) && mine(&record.old_voters)
     }
 
     /// R16: of a run that has obeyed nothing yet, and whose record leaves the decision to this node alone.
     pub(super) fn company(&self, record: &Record) -> Company {
-        let mine = |voters: &crate::record::Voters| {
-            voters.len() == 1 && voters.get(&self.id) == Some(&self.stored.store)
-        };
-        if self.joined
-            || !R::holds(Rule::AloneLooksFirst)
-            || !(mine(&record.voters) && mine(&record.old_voters))
-        {
+        if self.joined || !R::holds(Rule::AloneLooksFirst) || !self.alone_votes_in(record) {
             return Company::Clear;
         }
-        let mut silent = BTreeSet::new();
+        let (mut silent, mut passed) = (BTreeSet::new(), BTreeSet::new());
         let mut from = self.started;
-        for name in &self.stored.company {
+        for (name, known) in &self.stored.company {
             let Some(peer) = self.peers.get(name) else { continue };
-            if peer.alive {
-                match &peer.heartbeat {
-                    Some(beat) if beat.stamp > self.stamp() => return Company::Ahead(name.clone()),
-                    Some(_) => continue,
-                    None => {}
-                }
+            let ahead = *known > self.stamp();
+            let obeys = peer.heartbeat.as_ref().map(|beat| beat.obeyed).unwrap_or_default();
+            let elsewhere = obeys != Stamp::default() && !record.may_descend_from(obeys);
+            if peer.alive && (ahead || elsewhere) {
+                return Company::Ahead(name.clone());
             }
-            if peer.is_proved_dead() {
+            let by_word = peer.proof.as_ref().is_some_and(|proof| proof.by == ProofBy::Operator);
+            if (peer.alive && peer.heartbeat.is_some())
+                || by_word
+                || (peer.is_proved_dead() && !ahead)
+            {
                 continue;
+            }
+            if ahead {
+                passed.insert(name.clone());
             }
             let heard = peer.heard.map(|heard| heard + self.timing.deadtime);
             let patience = self.timing.initdead.max(self.timing.deadtime);
@@ -92,13 +111,21 @@ impl<R: Rules> Node<R> {
         if self.now >= from {
             silent = silent.iter().filter(provable).cloned().collect();
         }
-        if silent.is_empty() { Company::Clear } else { Company::Silent(silent, from) }
+        match (passed.is_empty(), silent.is_empty()) {
+            (false, _) => Company::Passed(passed),
+            (true, false) => Company::Silent(silent, from),
+            (true, true) => Company::Clear,
+        }
     }
 
     /// While asking: stands where that could end the wait.
     pub(super) fn await_company(&mut self, company: Company, epoch: Epoch, until: Time) {
         match company {
-            Company::Silent(names, _) if self.operator_says_dead(&names) => self.stand(epoch),
+            Company::Passed(names) | Company::Silent(names, _)
+                if self.operator_says_dead(&names) =>
+            {
+                self.stand(epoch)
+            }
             Company::Silent(names, from) if self.may_shoot_company(from) => {
                 self.prepare_tie(&names)
             }
@@ -109,7 +136,9 @@ impl<R: Rules> Node<R> {
     /// As a candidate: who is missing is proved dead, by a word or a device.
     pub(super) fn settle_company(&mut self, company: Company, until: Time) {
         match company {
-            Company::Silent(names, _) if self.operator_says_dead(&names) => {
+            Company::Passed(names) | Company::Silent(names, _)
+                if self.operator_says_dead(&names) =>
+            {
                 self.commands.forget_word(None);
                 self.prove_by_word(&names);
                 self.weigh_votes();
@@ -148,10 +177,22 @@ impl<R: Rules> Node<R> {
             Company::Clear => None,
             Company::Ahead(name) => Some((
                 BTreeSet::new(),
-                format!(
-                    "node {name} has a newer record: it went on without this node, which follows it"
-                ),
+                format!("node {name} went on without this node, which waits for its record"),
             )),
+            Company::Passed(names) => {
+                let who = super::list(&names);
+                let have = if names.len() == 1 {
+                    "has a newer record and is"
+                } else {
+                    "have newer records and are"
+                };
+                Some((
+                    names,
+                    format!(
+                        "{who} {have} silent: what was changed there is not here, and only a word gives it up"
+                    ),
+                ))
+            }
             Company::Silent(names, from) => {
                 let until = if self.now < from {
                     format!(

@@ -4,6 +4,7 @@ use crate::cluster::Lab;
 use crate::steps::{apply, ask, once};
 use crm_core::id::NodeId;
 use crm_core::operator::Command;
+use crm_core::packet::Message;
 use crm_core::time::Span;
 use crm_core::{Input, Shutdown};
 
@@ -52,6 +53,28 @@ fn r16_the_only_voter_that_boots_has_an_unheard_peer_fenced_first() {
     assert_eq!(lab.holders("web"), ["a"], "{}", lab.log.join("\n"));
     let warnings = lab.status("b").warnings.join("\n");
     assert!(warnings.contains("parted histories"), "{warnings}");
+}
+
+/// Both alone vote in records of their own, and both have the right to: who is back beside the other one, which runs,
+/// does not take that for company that has seen less.
+#[test]
+fn h35_the_only_voter_does_not_stand_beside_one_that_went_on_by_another_history() {
+    for late in (0..3_000).step_by(150) {
+        let mut lab = b_went_on("device a b | web@a");
+        lab.cut("a", "b");
+        lab.boot(&"a".into());
+        lab.run(Span::secs(10));
+        assert_eq!((lab.fenced.len(), lab.holders("web").as_slice()), (1, &["a".to_owned()][..]));
+        lab.fence_takes = Span::secs(10_000);
+        lab.boot(&"b".into());
+        lab.run(Span::millis(late));
+        lab.cut.clear();
+        lab.run(Span::secs(20));
+        once(&lab);
+        assert_eq!(lab.holders("web"), ["a"], "{late} ms: {}", lab.log.join("\n"));
+        let warnings = lab.status("b").warnings.join("\n");
+        assert!(warnings.contains("parted histories"), "{late} ms: {warnings}");
+    }
 }
 
 /// The device does not answer: nothing runs twice, and who is asked for is told.
@@ -135,5 +158,52 @@ fn r16_without_a_device_the_only_voter_waits_for_initdead() {
     lab.crash(&"a".into());
     lab.boot(&"a".into());
     lab.run(Span::millis(1500));
+    assert_eq!(lab.holders("web"), ["a"], "{}", lab.log.join("\n"));
+}
+
+/// b went on, and lost its power just as a was back: a heard how new the record of b is, and has not got it. Its own disk is all
+/// that it has after that, too.
+fn b_was_heard_of() -> Lab {
+    let mut lab = b_went_on("device a b | web@a");
+    lab.loses = Some(|from, packet| {
+        from.as_str() == "b" && !matches!(packet.message, Message::Heartbeat(_) | Message::Hello)
+    });
+    lab.boot(&"a".into());
+    lab.run(Span::millis(700));
+    lab.crash(&"b".into());
+    lab.loses = None;
+    lab.run(Span::secs(30));
+    assert!(lab.fenced.is_empty() && lab.holders("web").is_empty(), "{}", lab.log.join("\n"));
+    lab.crash(&"a".into());
+    lab.boot(&"a".into());
+    lab.run(Span::secs(30));
+    assert!(lab.fenced.is_empty() && lab.holders("web").is_empty(), "{}", lab.log.join("\n"));
+    let warnings = lab.status("a").warnings.join("\n");
+    assert!(warnings.contains("node b has a newer record and is silent"), "{warnings}");
+    assert!(warnings.contains("crm confirm-dead b"), "{warnings}");
+    lab
+}
+
+/// I5: who knows that another went on does not go on without what that one changed, whatever a device could prove.
+#[test]
+fn r16_the_only_voter_waits_for_who_it_knows_to_have_gone_on() {
+    let mut lab = b_was_heard_of();
+    lab.boot(&"b".into());
+    lab.run(Span::secs(10));
+    once(&lab);
+    assert!(lab.fenced.is_empty());
+    assert_eq!(lab.holders("web"), ["b"], "{}", lab.log.join("\n"));
+}
+
+/// The loss of that is for an operator to accept, once.
+#[test]
+fn r20_a_word_gives_up_what_another_changed() {
+    let mut lab = b_was_heard_of();
+    ask(&mut lab, "a", 1, Command::ConfirmDead { node: "b".into() });
+    lab.run(Span::secs(5));
+    assert_eq!(lab.holders("web"), ["a"], "{:?}\n{}", lab.replies, lab.log.join("\n"));
+    lab.crash(&"a".into());
+    lab.boot(&"a".into());
+    lab.run(Span::secs(20));
     assert_eq!(lab.holders("web"), ["a"], "{}", lab.log.join("\n"));
 }
