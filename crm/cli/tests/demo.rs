@@ -189,7 +189,12 @@ fn end(demo: &mut Running, signal: Signal) -> ExitStatus {
 fn an_interrupted_demo_leaves_nothing() {
     let place = Place::new("interrupted");
     let mut demo = half_way(&place);
-    assert_eq!(blocks_termination(&place, "crmd"), [false, false], "daemons can be told to end");
+    // One or both: it kills the first one soon.
+    let blocked = blocks_termination(&place, "crmd");
+    assert!(
+        !blocked.is_empty() && !blocked.contains(&true),
+        "daemons can be told to end: {blocked:?}"
+    );
     assert!(!end(&mut demo, Signal::SIGINT).success());
     place.wait_until_empty();
     assert_eq!(place.directories(), Vec::<PathBuf>::new());
