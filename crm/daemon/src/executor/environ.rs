@@ -140,14 +140,15 @@ mod tests {
                 assert_eq!(read((1, 1), hung.clone()).await, Environ::Hidden);
             }
             assert!(begun.elapsed() < PATIENCE, "known: {:?}", begun.elapsed());
-            assert_eq!(readers().len(), 1, "one reader hangs with it");
+            // Other tests read at the same time.
+            assert!(readers().contains_key(&(1, 1)), "one reader hangs with it");
             let other = read((2, 1), fine.clone()).await;
             assert_eq!((other.has("B", "2"), other.has("B", "1")), (Some(true), Some(false)));
         });
         // It wakes up, and can be read again.
         std::fs::write(&hung, b"A=1\0").expect("written");
         let begun = Instant::now();
-        while !readers().is_empty() {
+        while readers().contains_key(&(1, 1)) {
             assert!(begun.elapsed() < Duration::from_secs(20), "the reader is gone");
             std::thread::sleep(Duration::from_millis(2));
         }
