@@ -11,7 +11,7 @@ pub fn single(subject: &Subject) -> Vec<Fault> {
     let nodes = cluster.nodes.len();
     let mut faults = Vec::new();
     type OfNode = fn(usize) -> Fault;
-    let of_each: [OfNode; 9] = [
+    let of_each: [OfNode; 10] = [
         |node| Fault::Dies { node },
         |node| Fault::Reboots { node },
         |node| Fault::Hangs { node },
@@ -21,6 +21,7 @@ pub fn single(subject: &Subject) -> Vec<Fault> {
         |node| Fault::ClockJumps { node },
         |node| Fault::DiskFull { node },
         |node| Fault::DiskSlow { node },
+        |node| Fault::DiskHangs { node },
     ];
     for of_node in of_each {
         faults.extend((0..nodes).map(of_node));

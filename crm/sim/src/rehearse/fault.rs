@@ -37,6 +37,10 @@ pub enum Fault {
     DiskSlow {
         node: Seat,
     },
+    /// It neither writes nor fails.
+    DiskHangs {
+        node: Seat,
+    },
     /// In one direction; `link: None` is all links.
     CutOneWay {
         from: Seat,
@@ -162,6 +166,7 @@ impl Fault {
             | Fault::ClockJumps { node }
             | Fault::DiskFull { node }
             | Fault::DiskSlow { node }
+            | Fault::DiskHangs { node }
             | Fault::Isolated { node }
             | Fault::DeviceGone { node }
             | Fault::DeviceSlow { node }
@@ -207,6 +212,7 @@ impl Fault {
             Fault::ClockJumps { node } => format!("boot clock of {} jumps", name(node)),
             Fault::DiskFull { node } => format!("disk of {} takes no write", name(node)),
             Fault::DiskSlow { node } => format!("disk of {} is slow", name(node)),
+            Fault::DiskHangs { node } => format!("disk of {} hangs", name(node)),
             Fault::CutOneWay { from, to, link } => {
                 format!("{} cut, {} to {} only", on(link), name(from), name(to))
             }
@@ -271,6 +277,7 @@ impl Fault {
             Fault::ClockJumps { .. } => "clock jumps",
             Fault::DiskFull { .. } => "disk full",
             Fault::DiskSlow { .. } => "disk slow",
+            Fault::DiskHangs { .. } => "disk hangs",
             Fault::CutOneWay { .. } => "cut one way",
             Fault::Cut { .. } => "cut",
             Fault::Isolated { .. } => "isolated",

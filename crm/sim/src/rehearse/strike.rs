@@ -58,6 +58,7 @@ pub(super) fn strike(
         Fault::DiskSlow { node } => {
             world.machines[*node].disk.slowness = random.spread(100 * MILLI, 5 * SECOND);
         }
+        Fault::DiskHangs { node } => world.machines[*node].disk.hangs = true,
         Fault::CutOneWay { from, to, link } => {
             world.network.cut(number, vec![Path { from: *from, to: *to, link: *link }]);
         }
@@ -126,6 +127,7 @@ pub(super) fn lift(world: &mut World<Sound>) {
     world.devices.moods.clear();
     world.pings_fail = false;
     for seat in 0..world.machines.len() {
+        world.disk_answers(seat);
         let machine = &mut world.machines[seat];
         machine.disk.slowness = 0;
         machine.disk.full = false;
