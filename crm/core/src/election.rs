@@ -409,11 +409,11 @@ impl<R: Rules> Node<R> {
         present.insert(self.id.clone());
         let proved = self.proved();
         match weigh::<R>(best, &present, &proved, self.tie_authority()) {
-            Weight::Decisive if self.company(best) != Company::Clear => {
-                let company = self.company(best);
-                self.settle_company(company, until);
-            }
             Weight::Decisive => {
+                let company = self.company(best);
+                if company != Company::Clear {
+                    return self.settle_company(company, until);
+                }
                 let by_tie = weigh::<R>(best, &present, &BTreeSet::new(), true) != Weight::Decisive;
                 let best = best.clone();
                 self.commands.forget_word(None);

@@ -2,7 +2,8 @@
 //!
 //! DRBD itself gives that up when what comes is the former Primary, which stood still and was neither reset nor switched
 //! off: it wants no second Primary, and stands alone from then on, also when the other has booted since. Nothing would be
-//! replicated any more. To listen is safe: of two copies that have parted DRBD gives up neither.
+//! replicated any more. To listen is safe: of two copies that have parted DRBD gives up neither, unless its configuration says
+//! so (`after-sb-0pri` and the like), which `crm drbd check` warns of.
 
 use crm_drbd::Resource;
 use crm_drbd::state::{Connection, Role};

@@ -7,10 +7,32 @@ use std::time::Duration;
 /// What is on the disks already is written over: votes and records need no room that is not there.
 #[test]
 fn as1_i5_with_every_disk_full_a_group_moves_as_it_is_told_and_is_taken_over() {
+    // There was never room to reserve what a longer record would need.
+    moved_and_taken_over("128k", |_, _| {});
+}
+
+/// Longer by a hundred blocks: they were reserved while there was room.
+#[test]
+fn as1_i5_with_every_disk_full_a_longer_configuration_is_applied() {
+    moved_and_taken_over("4m", |lab, config| {
+        let longer = format!("{config}\n{}", "# for what comes\n".repeat(12_000));
+        let file = lab.directory.join("longer.yaml");
+        std::fs::write(&file, longer).expect("written");
+        lab.node("alpha").crm(&["apply", "--yes", &file.display().to_string()]);
+        lab.node("beta").crm(&["migrate", "web", "beta"]);
+        lab.wait_running("web", "beta");
+        lab.node("beta").crm(&["migrate", "web", "alpha"]);
+        lab.wait_running("web", "alpha");
+    });
+}
+
+/// On disks of this `size`; `besides` is what else is done when they are full.
+fn moved_and_taken_over(size: &str, besides: fn(&Laboratory, &str)) {
     let mut lab = Laboratory::new(Options::new(TWO, 1));
+    let size = format!("size={size}");
     for node in lab.nodes.values() {
         let state = node.disk.join("state").display().to_string();
-        let small = ["-t", "tmpfs", "-o", "size=4m", "tmpfs", &state];
+        let small = ["-t", "tmpfs", "-o", &size, "tmpfs", &state];
         assert_eq!(node.run("mount", &small).code, 0);
     }
     let config = with_device(&lab, &web_group("web", "alpha, beta", WEB, 80));
@@ -29,15 +51,7 @@ fn as1_i5_with_every_disk_full_a_group_moves_as_it_is_told_and_is_taken_over() {
     }
     lab.node("alpha").crm(&["maintenance", "on"]);
     lab.node("alpha").crm(&["maintenance", "off"]);
-    // Longer by a hundred blocks: they were reserved while there was room.
-    let longer = format!("{config}\n{}", "# for what comes\n".repeat(12_000));
-    let file = lab.directory.join("longer.yaml");
-    std::fs::write(&file, longer).expect("written");
-    lab.node("alpha").crm(&["apply", "--yes", &file.display().to_string()]);
-    lab.node("beta").crm(&["migrate", "web", "beta"]);
-    lab.wait_running("web", "beta");
-    lab.node("beta").crm(&["migrate", "web", "alpha"]);
-    lab.wait_running("web", "alpha");
+    besides(&lab, &config);
     assert_eq!(pids(&lab), daemons, "a daemon ended: {}", lab.logs());
     assert_eq!(lab.fence_requests(), Vec::<String>::new());
     lab.power_off("alpha");
