@@ -16,6 +16,10 @@ pub struct VersionReport {
     pub pid: u32,
     /// Seconds since the daemon started.
     pub uptime_secs: u64,
+    /// Bytes of the heap that are in use now, where the allocator tells: what the process takes from the kernel
+    /// beforehand hides how that grows.
+    #[serde(default)]
+    pub heap_bytes: Option<u64>,
 }
 
 /// The configuration in force; `text` is `None` while this node knows none.

@@ -124,6 +124,7 @@ impl Daemon {
                 incarnation: self.incarnation,
                 pid: std::process::id(),
                 uptime_secs: clock::now().since(self.started).as_micros() / 1_000_000,
+                heap_bytes: crate::sys::heap_in_use(),
             }),
         };
         let _ = answer.send(reply);

@@ -10,7 +10,7 @@ const PRIORITY: i32 = 2;
 const AGENTS: i32 = 1;
 
 /// What a daemon with a full history uses of the heap beyond its first minute, in bytes.
-const RESERVE: usize = 1024 * 1024;
+const RESERVE: usize = 1792 * 1024;
 /// Smaller than what the allocator takes from the kernel apart.
 const PIECE: usize = 64 * 1024;
 

@@ -154,6 +154,7 @@ impl Witness {
                     incarnation: self.run,
                     pid: std::process::id(),
                     uptime_secs: now.since(self.started).as_micros() / 1_000_000,
+                    heap_bytes: crate::sys::heap_in_use(),
                 }),
                 false,
             ),

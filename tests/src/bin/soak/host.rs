@@ -1,8 +1,10 @@
 //! Processes of the nodes, as the host sees them.
 
+use crm_api::{Client, Reply, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A process; its number alone may be another's one day.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +50,7 @@ impl Process {
         let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.pid)).ok()?.count();
         self.is_alive().then_some(())?;
         Some(Size {
+            used: None,
             rss: field(&status, "VmRSS:")?,
             own: field(&status, "RssAnon:")?,
             threads: field(&status, "Threads:")?,
@@ -59,6 +62,8 @@ impl Process {
 /// What a daemon takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
+    /// Kilobytes of its heap that are in use, as it says itself: part of what is its own.
+    pub(crate) used: Option<u64>,
     pub(crate) rss: u64,
     pub(crate) own: u64,
     pub(crate) threads: u64,
@@ -69,11 +74,22 @@ impl Size {
     /// The lesser of each.
     pub(crate) fn least(&self, other: &Size) -> Size {
         Size {
+            used: [self.used, other.used].into_iter().flatten().min(),
             rss: self.rss.min(other.rss),
             own: self.own.min(other.own),
             threads: self.threads.min(other.threads),
             descriptors: self.descriptors.min(other.descriptors),
         }
+    }
+}
+
+/// Kilobytes of its heap that are in use, as the daemon behind this socket says itself.
+pub(crate) fn heap(socket: &Path) -> Option<u64> {
+    let mut client = Client::connect(socket).ok()?;
+    client.set_timeout(Duration::from_secs(2)).ok()?;
+    match client.request(Request::Version).ok()? {
+        Reply::Version(version) => Some(version.heap_bytes? / 1024),
+        _ => None,
     }
 }
 

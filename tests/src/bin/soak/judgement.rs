@@ -23,7 +23,8 @@ impl Story<'_> {
         for node in NODES {
             let keeper = self.lab.try_process_of(node).unwrap_or(0);
             let Some(daemon) = host::named(keeper, "crmd").into_iter().next() else { continue };
-            let Some(now) = daemon.size() else { continue };
+            let Some(mut now) = daemon.size() else { continue };
+            now.used = host::heap(&self.lab.node(node).disk.join("run/crm.sock"));
             match sizes.iter_mut().find(|(process, _)| *process == daemon) {
                 Some((_, least)) => *least = least.least(&now),
                 None => sizes.push((daemon, now)),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const WARM: Duration = Duration::from_secs(600);
 /// A life shorter than this after that says nothing about hours.
 const LONG: Duration = Duration::from_secs(1200);
-/// Kilobytes per hour.
+/// Kilobytes per hour, of RSS and of the heap in use.
 pub(crate) const SLOPE_MAX: f64 = 100.0;
 
 pub(crate) struct Life {
@@ -27,12 +27,15 @@ pub(crate) struct Figures {
     node: String,
     minutes: f64,
     samples: usize,
-    /// Minutes of its life, RSS and own memory in kB, descriptors: every sample.
-    series: Vec<(f64, u64, u64, u64)>,
+    /// Minutes of its life, RSS, own memory and heap in use in kB, descriptors: every sample.
+    series: Vec<(f64, u64, u64, u64, u64)>,
+    used_kb: (u64, u64),
     rss_kb: (u64, u64),
     own_kb: (u64, u64),
     /// Kilobytes per hour after the first ten minutes, where it was long enough.
     slope_kb_per_hour: Option<f64>,
+    /// The same of the heap that is in use: what is taken from the kernel beforehand does not hide it.
+    used_slope_kb_per_hour: Option<f64>,
     own_slope_kb_per_hour: Option<f64>,
     /// Least and most, by the groups that it ran.
     descriptors: BTreeMap<String, (u64, u64)>,
@@ -74,27 +77,27 @@ impl Life {
                 .iter()
                 .map(|(at, _, size)| {
                     let minute = (at.as_secs_f64() / 6.0).round() / 10.0;
-                    (minute, size.rss, size.own, size.descriptors)
+                    (minute, size.rss, size.own, size.used.unwrap_or(0), size.descriptors)
                 })
                 .collect(),
+            used_kb: ends(|size| size.used.unwrap_or(0)),
             rss_kb: ends(|size| size.rss),
             own_kb: ends(|size| size.own),
-            slope_kb_per_hour: self.slope(|size| size.rss),
-            own_slope_kb_per_hour: self.slope(|size| size.own),
+            slope_kb_per_hour: self.slope(|size| Some(size.rss)),
+            used_slope_kb_per_hour: self.slope(|size| size.used),
+            own_slope_kb_per_hour: self.slope(|size| Some(size.own)),
             descriptors,
             threads: self.samples.iter().map(|(_, _, size)| size.threads).collect(),
         }
     }
 
-    fn slope(&self, what: fn(&Size) -> u64) -> Option<f64> {
+    fn slope(&self, what: fn(&Size) -> Option<u64>) -> Option<f64> {
         let full = self.full?.saturating_duration_since(self.begun);
         let warm = self.samples.iter().filter(|(at, ..)| *at >= WARM.max(full));
         let points: Vec<(f64, f64)> = warm
-            .map(|(at, _, size)| {
-                (
-                    at.as_secs_f64() / 3600.0,
-                    f64::from(u32::try_from(what(size)).unwrap_or(u32::MAX)),
-                )
+            .filter_map(|(at, _, size)| {
+                let kilobytes = u32::try_from(what(size)?).unwrap_or(u32::MAX);
+                Some((at.as_secs_f64() / 3600.0, f64::from(kilobytes)))
             })
             .collect();
         let spread = points.last()?.0 - points.first()?.0;
@@ -118,6 +121,18 @@ impl Figures {
         let mut found = Vec::new();
         if let Some(slope) = self.slope_kb_per_hour.filter(|slope| *slope >= SLOPE_MAX) {
             found.push(format!("crmd on {} grew by {slope:.0} kB per hour", self.node));
+        }
+        match self.used_slope_kb_per_hour {
+            Some(slope) if slope >= SLOPE_MAX => {
+                found.push(format!(
+                    "crmd on {} used {slope:.0} kB of its heap more per hour",
+                    self.node
+                ));
+            }
+            None if self.is_long() => {
+                found.push(format!("crmd on {} did not tell of its heap", self.node));
+            }
+            _ => {}
         }
         for (groups, (least, most)) in &self.descriptors {
             if least != most {
