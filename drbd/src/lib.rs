@@ -13,6 +13,9 @@
 //! A word that is not known stays a word that is not known ([`state::Disk::Unknown`] and its
 //! siblings); nothing is ever promoted on one.
 
+// No panic on any input.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod answers;
 pub mod conf;
 pub mod eligibility;

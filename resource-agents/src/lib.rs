@@ -9,6 +9,9 @@
 //! - [`systemd`] speaks to systemd.
 //! - [`ocf`] reads the meta-data of OCF agents into the same type.
 
+// No panic on any input.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod conformance;
 pub mod contract;
 pub mod drbd;

@@ -5,6 +5,9 @@
 //! one reply, except `events`, which is answered by any number of `event` (and `missed`) lines and,
 //! unless it follows, one `end`.
 
+// No panic on any input.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod client;
 mod error;
 mod message;

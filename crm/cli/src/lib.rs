@@ -4,6 +4,9 @@
 //! which ends quietly when the reader goes away. Data goes to the standard output, everything
 //! else to the standard error.
 
+// No panic on any input.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod args;
 mod catalog;
 mod command;

@@ -3,6 +3,9 @@
 //! The same text means the same on every node and at every time: nothing here asks the machine.
 //! Everything wrong is reported at its place: what was expected, what was found, what to do.
 
+// No panic on any input.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod agents;
 mod budget;
 mod change;

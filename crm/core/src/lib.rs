@@ -6,6 +6,9 @@
 //! else moves a node: no clock, no socket, no file, no thread, no randomness of its own. The same
 //! inputs give the same outputs, which is what makes the simulator's proof a proof.
 
+// No panic on any input.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod digest;
 pub mod event;
 pub mod execute;

@@ -5,6 +5,9 @@
 //! `event_loop` (one thread that never blocks), `duties` (what each output does). Disk writes and
 //! file watching have threads of their own, agents and fencing devices are child processes.
 
+// No panic on any input.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod bans;
 mod clock;
 mod control;

@@ -4,6 +4,9 @@
 //! the process that keeps it, so nothing is left behind, whatever happens to the owner. Uses
 //! `unshare`, `nsenter` and `ip`, which every Debian has.
 
+// No panic on any input.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod keeper;
 mod network;
 mod power;

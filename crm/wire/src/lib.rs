@@ -11,6 +11,9 @@
 //! Read in this order: [`AuthKeys`] (the key file), [`Endpoint`] (seal and
 //! open), [`Reject`] (why a datagram was dropped).
 
+// No panic on any input.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod authkeys;
 mod base64;
 mod cluster_id;
