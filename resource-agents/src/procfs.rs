@@ -1,6 +1,8 @@
 //! What `/proc` says about processes.
 
 use std::fs;
+use std::io;
+use std::path::Path;
 
 /// The fields of `/proc/PID/stat` that agents need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,7 @@ impl Stat {
     }
 
     pub(crate) fn of(pid: i32) -> Option<Stat> {
-        Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+        Stat::parse(&read(format!("/proc/{pid}/stat")).ok()?)
     }
 
     /// A zombie runs nothing and holds nothing; it only waits to be collected. As long as one of its
@@ -45,10 +47,19 @@ impl Stat {
     }
 }
 
+/// A file in which the kernel writes names: of programs, which it cuts in the middle of a letter, and of paths. They need
+/// not be text.
+///
+/// # Errors
+/// It cannot be read: the process is gone, or belongs to somebody else.
+pub(crate) fn read(file: impl AsRef<Path>) -> io::Result<String> {
+    fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// Whom a process works as (its effective user). The owner of its directory does not tell: that is root for a program
 /// that is set to run as another user, as Oracle's is.
 pub(crate) fn works_as(pid: i32) -> Option<u32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let text = read(format!("/proc/{pid}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
@@ -74,7 +85,7 @@ pub(crate) fn ancestors() -> Vec<i32> {
 
 /// `PID (NAME)` for messages.
 pub(crate) fn describe(pid: i32) -> String {
-    match fs::read_to_string(format!("/proc/{pid}/comm")) {
+    match read(format!("/proc/{pid}/comm")) {
         Ok(name) => format!("{pid} ({})", name.trim_end()),
         Err(_) => format!("{pid}"),
     }
@@ -93,7 +104,7 @@ pub(crate) fn describe_all(pids: &[i32]) -> String {
 ///
 /// # Errors
 /// It cannot be read; then nothing is known of what was noted before.
-pub(crate) fn boot_id() -> std::io::Result<String> {
+pub(crate) fn boot_id() -> io::Result<String> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned())
 }
 
@@ -125,6 +136,31 @@ mod tests {
         for line in ["", "1", "1 (a", ") (", "1 (a) S 1 1", "x (a) S 1 1 1"] {
             assert_eq!(Stat::parse(line), None, "{line}");
         }
+    }
+
+    /// A program that is named in another encoding, or in this one and cut by the kernel after 15 bytes: were it not seen,
+    /// it would count as stopped.
+    #[test]
+    fn i1_a_name_that_is_no_text_hides_no_process() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = format!("crm-procfs-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory).expect("directory");
+        for name in [&b"w\xe4chter"[..], "datenbankwächter-ä".as_bytes(), b"\xc3) Z 1 (\xff"] {
+            let program = directory.join(std::ffi::OsStr::from_bytes(name));
+            std::os::unix::fs::symlink("/bin/sleep", &program).expect("link");
+            let mut child = std::process::Command::new(program).arg("300").spawn().expect("child");
+            let pid = i32::try_from(child.id()).expect("pid");
+            let (found, user, text) = (Stat::of(pid), works_as(pid), describe(pid));
+            let _ = child.kill();
+            let _ = child.wait();
+            let _ = fs::remove_dir_all(&directory);
+            fs::create_dir_all(&directory).expect("directory");
+            assert!(found.is_some_and(|stat| stat.pid == pid && !stat.is_dead()), "{name:?}");
+            assert_eq!(user, Some(nix::unistd::geteuid().as_raw()), "{name:?}");
+            assert!(text.contains('('), "{text}");
+        }
+        let _ = fs::remove_dir_all(&directory);
     }
 
     #[test]

@@ -17,7 +17,7 @@ fn of_one(minor: u32) -> Vec<String> {
     let device =
         device.map_or_else(|| nix::sys::stat::makedev(MAJOR, u64::from(minor)), |meta| meta.rdev());
     let mut found = Vec::new();
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = procfs::read("/proc/self/mountinfo").unwrap_or_default();
     for at in mounted_at(&mounts, device) {
         found.push(format!("{} is mounted at {at}", path.display()));
     }

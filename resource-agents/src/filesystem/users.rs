@@ -74,14 +74,14 @@ pub(super) fn kernel_users(mounts: &[&Mount]) -> Vec<String> {
     let within = |path: &str| lies_within(Path::new(path.trim()), mounts);
     let mut found = Vec::new();
     for device in entries(Path::new("/sys/block")) {
-        if let Ok(file) = fs::read_to_string(device.join("loop/backing_file"))
+        if let Ok(file) = procfs::read(device.join("loop/backing_file"))
             && within(&file)
         {
             let name = device.file_name().unwrap_or_default().to_string_lossy().into_owned();
             found.push(format!("loop device {name} on {}", file.trim()));
         }
     }
-    let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    let swaps = procfs::read("/proc/swaps").unwrap_or_default();
     for file in swaps.lines().skip(1).filter_map(|line| line.split_ascii_whitespace().next()) {
         if within(file) {
             found.push(format!("swap file {file}"));
@@ -99,7 +99,7 @@ pub(super) fn foreign_holders(device: (u32, u32)) -> Vec<i32> {
             let namespace = fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
             namespace.is_some()
                 && namespace != own
-                && fs::read_to_string(format!("/proc/{pid}/mountinfo"))
+                && procfs::read(format!("/proc/{pid}/mountinfo"))
                     .is_ok_and(|text| text.lines().any(|line| line.contains(&needle)))
         })
         .collect()

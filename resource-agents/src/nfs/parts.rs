@@ -84,7 +84,7 @@ pub(super) fn strangers(parts: &Parts) -> Vec<i32> {
     procfs::pids()
         .filter(|pid| !ours.contains(pid))
         .filter(|pid| {
-            fs::read_to_string(format!("/proc/{pid}/comm"))
+            procfs::read(format!("/proc/{pid}/comm"))
                 .is_ok_and(|name| matches!(name.trim_end(), "nfsdcld" | "rpc.mountd"))
         })
         // Those of a container have a kernel's server of their own.

@@ -4,6 +4,7 @@
 //! The mount is looked for, never assumed. Under systemd the unit says `Delegate=yes`, and its own
 //! cgroup is the parent. Without a writable cgroup the daemon works without.
 
+use super::procfs;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,8 +24,8 @@ pub(crate) struct Cgroup(PathBuf);
 impl Parent {
     /// Finds the cgroup of this process. `None`: there is no cgroup v2, or it is not writable.
     pub(crate) fn find(prefix: &str) -> Option<Parent> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let mounts = procfs::read("/proc/self/mountinfo")?;
+        let own = procfs::read("/proc/self/cgroup")?;
         let directory = own_directory(&mounts, &own)?;
         let parent = Parent { directory, prefix: prefix.to_owned() };
         let probe = parent.make("probe").ok()?;

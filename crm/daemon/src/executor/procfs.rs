@@ -18,14 +18,21 @@ pub(crate) fn stat(pid: i32) -> Option<Stat> {
     parse(pid, &read(&format!("/proc/{pid}/stat"))?)
 }
 
-/// A file of /proc: its size is not known before, and guessing it by small steps costs a dozen calls.
-fn read(path: &str) -> Option<String> {
+/// Whether the process of this number is the one that was started then, or gone. The kernel gives the number of a session
+/// to nobody else while a member of it lives, so the session is the same, too.
+pub(super) fn is_or_was(pid: i32, started: u64) -> bool {
+    stat(pid).is_none_or(|stat| stat.started == started)
+}
+
+/// A file of /proc: its size is not known before, and guessing it by small steps costs a dozen calls. The names
+/// in it, of programs and paths, need not be text, and the kernel cuts a program's in the middle of a letter.
+pub(super) fn read(path: &str) -> Option<String> {
     let mut file = File::open(path).ok()?;
     let mut text = Vec::new();
     let mut part = [0; 4096];
     loop {
         match file.read(&mut part).ok()? {
-            0 => return String::from_utf8(text).ok(),
+            0 => return Some(String::from_utf8_lossy(&text).into_owned()),
             count => text.extend_from_slice(part.get(..count)?),
         }
     }
@@ -83,6 +90,22 @@ mod tests {
         assert_eq!(stat.session, 5);
         assert_eq!(stat.started, 21);
         assert_eq!(parse(1, "1 (cut"), None);
+    }
+
+    /// A program that is named in another encoding, or in this one and cut by the kernel after 15 bytes, is a process.
+    #[test]
+    fn h15_a_name_that_is_no_text_hides_no_process() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = crate::testing::Dir::new();
+        for name in [&b"w\xe4chter"[..], "datenbankwächter-ä".as_bytes(), b"\xc3)\xff Z"] {
+            let program = dir.path().join(std::ffi::OsStr::from_bytes(name));
+            std::os::unix::fs::symlink("/bin/sleep", &program).expect("link");
+            let mut child = std::process::Command::new(program).arg("300").spawn().expect("child");
+            let found = stat(child.id().cast_signed());
+            let _ = child.kill();
+            let _ = child.wait();
+            assert!(found.is_some_and(|stat| !stat.zombie && stat.started > 0), "{name:?}");
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl Mounts {
     }
 
     pub(super) fn add(&mut self, owner: &Owner, path: &str) {
-        let now = std::fs::read_to_string(TABLE).ok().and_then(|table| mounted(&table, path));
+        let now = File::open(TABLE).and_then(read).ok().and_then(|table| mounted(&table, path));
         let mut watched = self.watched.borrow_mut();
         let entry = watched.entry(path.to_owned()).or_insert_with(|| (BTreeSet::new(), now));
         entry.0.insert(owner.clone());
@@ -64,15 +64,20 @@ async fn listen(tell: &Tell, watched: &RefCell<Watched>) -> io::Result<()> {
     let table = crate::sys::register(File::open(TABLE)?, Interest::PRIORITY)?;
     loop {
         // First look, then wait: what changed before the file was open counts too.
-        let mut text = String::new();
         let mut file = table.get_ref();
         file.rewind()?;
-        file.read_to_string(&mut text)?;
-        compare(tell, &mut watched.borrow_mut(), &text);
+        compare(tell, &mut watched.borrow_mut(), &read(file)?);
         let mut ready = table.ready(Interest::PRIORITY).await?;
         ready.clear_ready();
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// The whole table. A path in it, of whomever, need not be text.
+fn read(mut table: impl Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    table.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn compare(tell: &Tell, watched: &mut Watched, table: &str) {
@@ -127,6 +132,14 @@ mod tests {
         assert!(mounted(TABLE, "/a b").is_some());
         assert!(mounted(TABLE, "/data").is_none());
         assert!(mounted(TABLE, "/").is_some());
+    }
+
+    #[test]
+    fn a_path_that_is_no_text_hides_no_other() {
+        let mut table = b"40 30 8:9 / /mnt/b\xfccher rw - ext4 /dev/sdb1 rw\n".to_vec();
+        table.extend_from_slice(TABLE.as_bytes());
+        let table = read(table.as_slice()).expect("a table");
+        assert!(mounted(&table, "/data1").is_some());
     }
 
     #[test]
