@@ -92,13 +92,11 @@ async fn end(entry: &Entry) -> Result<(), String> {
     }
 }
 
-/// Everything that carries the token, and the session of the first process if that still lives; and what hangs, so that
-/// nobody can tell whose it is.
+/// Everything that carries the token, and the session of the first process; and what hangs, so that nobody can tell whose
+/// it is.
 async fn processes(entry: &Entry) -> (Vec<procfs::Stat>, Vec<procfs::Stat>) {
-    let session = entry
-        .leader
-        .filter(|(pid, started)| procfs::stat(*pid).is_some_and(|stat| stat.started == *started))
-        .map(|(pid, _)| pid);
+    let session =
+        entry.leader.filter(|(pid, started)| procfs::is_or_was(*pid, *started)).map(|(pid, _)| pid);
     let me = std::process::id().cast_signed();
     let (mut ours, mut unknown) = (Vec::new(), Vec::new());
     for stat in procfs::all().into_iter().filter_map(procfs::stat) {
@@ -126,6 +124,50 @@ mod tests {
     use crate::executor::{Entry, What};
     use crm_core::operation::Action;
     use std::process::Command;
+
+    /// The former daemon ended, the agent did so by itself, and what it left has cleared its environment.
+    #[test]
+    fn h15_the_session_of_a_call_is_ended_also_when_its_first_process_is_gone() {
+        use std::io::{BufRead, BufReader};
+        use std::process::Stdio;
+        let dir = crate::testing::Dir::new();
+        script(dir.path(), "agent", "exit 0");
+        let mut first = Command::new("setsid");
+        first.args(["sh", "-c", "env -i sleep 300 & echo $!; read -r _"]);
+        first.env(TOKEN, "former.1").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut first = first.spawn().expect("child");
+        let mut line = String::new();
+        let said = first.stdout.take().expect("a pipe");
+        BufReader::new(said).read_line(&mut line).expect("a number");
+        let left = procfs::stat(line.trim().parse().expect("a number")).expect("it sleeps");
+        let begun = std::time::Instant::now();
+        while procfs::read(&format!("/proc/{}/comm", left.pid)).is_none_or(|name| name != "sleep\n")
+        {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it clears its environment");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let leader = procfs::stat(first.id().cast_signed()).expect("it reads");
+        drop(first.stdin.take());
+        let _ = first.wait();
+        let entry = Entry {
+            token: "former.1".to_owned(),
+            cgroup: None,
+            leader: Some((leader.pid, leader.started)),
+            what: What::of(&operation("agent", Action::Start)),
+        };
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        let settled = tokio::task::LocalSet::new().block_on(&runtime, async {
+            let (present, _inbox) = surroundings(dir.path());
+            present.journal.begin(&entry).expect("begun");
+            settle(&present).await
+        });
+        let lives = procfs::stat(left.pid).is_some_and(|now| now == left);
+        procfs::kill(&left);
+        assert_eq!(settled.expect("settled").len(), 1);
+        assert_eq!(left.session, leader.pid, "setsid(1) made the session");
+        assert!(!lives, "it was overlooked");
+    }
 
     /// Starts that hang in the kernel stay in the journal, and a stop was called beside them: all of it is over before
     /// the resource is stopped again.

@@ -69,8 +69,7 @@ impl Tree {
                 continue;
             }
             let Some(stat) = procfs::stat(pid) else { continue };
-            // The leader's number may have gone to a stranger once it was reaped.
-            if pid == self.leader && stat.session != self.leader {
+            if pid == self.leader && !(stat.session == self.leader && self.has_its_number()) {
                 continue;
             }
             if !stat.zombie {
@@ -88,9 +87,14 @@ impl Tree {
         all.filter(|stat| self.since.is_none_or(|since| stat.started >= since)).collect()
     }
 
+    /// The leader's number may have gone to a stranger once it was reaped.
+    fn has_its_number(&self) -> bool {
+        self.since.is_none_or(|since| procfs::is_or_was(self.leader, since))
+    }
+
     /// `None`: it cannot be known.
     async fn is_ours(&self, stat: &Stat) -> Option<bool> {
-        if stat.session == self.leader {
+        if stat.session == self.leader && self.has_its_number() {
             return Some(true);
         }
         environ::of(stat).await.has(TOKEN, &self.token)
@@ -151,5 +155,39 @@ impl Tree {
         if let Some(cgroup) = &self.cgroup {
             let _ = cgroup.remove();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// The kernel gives the number of a process that is gone to another one.
+    #[test]
+    fn a_stranger_with_the_number_of_the_first_process_is_left_alone() {
+        let mut stranger = Command::new("setsid").args(["sleep", "300"]).spawn().expect("child");
+        let begun = std::time::Instant::now();
+        let stat = loop {
+            let stat = procfs::stat(stranger.id().cast_signed()).expect("it sleeps");
+            if stat.session == stat.pid {
+                break stat;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "setsid(1) makes a session");
+        };
+        let tree = |since: u64| Tree {
+            leader: stat.pid,
+            since: Some(since),
+            token: "none of these".to_owned(),
+            cgroup: None,
+        };
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        let (own, other) = runtime.block_on(async {
+            (tree(stat.started).alive().await.ours, tree(stat.started - 1).alive().await.ours)
+        });
+        let _ = stranger.kill();
+        let _ = stranger.wait();
+        assert_eq!((own, other), (vec![stat], vec![]));
     }
 }
