@@ -4,7 +4,7 @@
 use crm_agents::metadata::Parameter;
 use crm_agents::ocf::{OCF_ROOT, agent_path, parse_meta_data};
 use crm_agents::{BUILTIN, MetaData, meta_data};
-use crm_config::{AgentCatalog, AgentFacts};
+use crm_config::{AgentCatalog, AgentFacts, FenceAgent, FenceParameter};
 use crm_core::model::{AgentClass, AgentRef};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 /// An agent that says what it is must do so within this time.
 const META_DATA_TIME: Duration = Duration::from_secs(10);
+
+/// Where fence agents are.
+const FENCE_DIRECTORIES: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
 /// The daemon's default.
 const AGENTS_DIR: &str = "/usr/lib/crm/agents";
@@ -57,6 +60,38 @@ impl AgentCatalog for Installed {
         };
         own.map(|own| own.parameters.iter().filter_map(fits).collect()).unwrap_or_default()
     }
+
+    fn fence_agent(&self, name: &str) -> FenceAgent {
+        if fence_program(name).is_none() {
+            return FenceAgent::Absent;
+        }
+        let Some(description) = describe_fence(name) else { return FenceAgent::Untold };
+        let parameter = |parameter: Parameter| FenceParameter {
+            required: parameter.required && !parameter.deprecated && parameter.default.is_none(),
+            name: parameter.name,
+            replaces: parameter.replaces,
+            values: parameter.values,
+        };
+        FenceAgent::Told {
+            parameters: description.parameters.into_iter().map(parameter).collect(),
+            actions: description.actions.into_iter().map(|action| action.name).collect(),
+        }
+    }
+}
+
+/// A `fence_…` program, where the daemon looks for it.
+fn fence_program(name: &str) -> Option<PathBuf> {
+    let plain = name.starts_with("fence_")
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let mut files = FENCE_DIRECTORIES.iter().map(|directory| Path::new(directory).join(name));
+    files.find(|file| plain && is_executable(file))
+}
+
+/// What a fence agent says of itself; it is asked for nothing else.
+pub(crate) fn describe_fence(name: &str) -> Option<MetaData> {
+    let mut program = Command::new(fence_program(name)?);
+    program.args(["-o", "metadata"]);
+    parse_meta_data(&said(program)?).ok()
 }
 
 /// Where an agent that is not built in would be.
@@ -149,14 +184,15 @@ fn is_executable(path: &Path) -> bool {
 }
 
 fn ask_meta_data(path: &Path) -> Option<String> {
-    let mut child = Command::new(path)
-        .arg("meta-data")
-        .env("OCF_ROOT", ocf_root())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
+    let mut program = Command::new(path);
+    program.arg("meta-data").env("OCF_ROOT", ocf_root());
+    said(program)
+}
+
+/// What a program prints, if it ends in its time.
+fn said(mut program: Command) -> Option<String> {
+    let mut child =
+        program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
     let mut pipe = child.stdout.take()?;
     // Read apart, so that an agent that prints nothing for ever costs its time and no more.
     let reader = std::thread::spawn(move || {

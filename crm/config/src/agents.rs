@@ -151,6 +151,34 @@ pub struct AgentFacts {
     pub required: Vec<String>,
 }
 
+/// What is known of a fence agent on the machine where `crm check` runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FenceAgent {
+    /// This machine cannot tell.
+    #[default]
+    Untold,
+    /// It is not installed here.
+    Absent,
+    /// What its meta-data say.
+    Told {
+        parameters: Vec<FenceParameter>,
+        /// What it can be told to do: `on`, `off`, `status`, …
+        actions: Vec<String>,
+    },
+}
+
+/// A parameter of a fence agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FenceParameter {
+    pub name: String,
+    /// Older names of it, which count as well.
+    pub replaces: Option<String>,
+    /// It is missing if it is not given.
+    pub required: bool,
+    /// The only values that it takes, if it says so.
+    pub values: Vec<String>,
+}
+
 /// Answers `crm check` what is installed. It sharpens the check and never changes the meaning of a
 /// configuration.
 pub trait AgentCatalog {
@@ -161,6 +189,10 @@ pub trait AgentCatalog {
     /// Parameters whose values do not fit, each with what would.
     fn misfits(&self, _: &AgentRef, _: &BTreeMap<String, String>) -> Vec<(String, String)> {
         Vec::new()
+    }
+    /// What a `fence_…` program says of itself.
+    fn fence_agent(&self, _: &str) -> FenceAgent {
+        FenceAgent::Untold
     }
 }
 

@@ -20,7 +20,10 @@ mod source;
 mod tree;
 mod witness;
 
-pub use agents::{AgentCatalog, AgentFacts, NoCatalog, OWN_AGENTS, OwnAgent, own_agent};
+pub use agents::{
+    AgentCatalog, AgentFacts, FenceAgent, FenceParameter, NoCatalog, OWN_AGENTS, OwnAgent,
+    own_agent,
+};
 pub use budget::{GroupBudget, Protection, budget};
 pub use change::{Change, Effect, describe_change};
 pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Diagnostics, Severity};

@@ -1,6 +1,9 @@
 //! Relations that a configuration must keep, by the acceptance rows and rules they come from.
 
-use crm_config::{AgentCatalog, AgentFacts, NoCatalog, Protection, Severity, budget, check, parse};
+use crm_config::{
+    AgentCatalog, AgentFacts, FenceAgent, FenceParameter, NoCatalog, Protection, Severity, budget,
+    check, parse,
+};
 use crm_core::model::{AgentClass, AgentRef, Fencing};
 use crm_core::time::Span;
 
@@ -276,6 +279,80 @@ impl AgentCatalog for Machine {
     fn knows_class(&self, _: &AgentClass) -> bool {
         true
     }
+    fn fence_agent(&self, name: &str) -> FenceAgent {
+        let parameter =
+            |name: &str, replaces: Option<&str>, required, values: &[&str]| FenceParameter {
+                name: name.to_owned(),
+                replaces: replaces.map(str::to_owned),
+                required,
+                values: values.iter().map(|value| (*value).to_owned()).collect(),
+            };
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        match name {
+            "fence_apc" => FenceAgent::Told {
+                parameters: vec![
+                    parameter("action", None, true, &[]),
+                    parameter("ip", Some("ipaddr"), true, &[]),
+                    parameter("ipaddr", None, false, &[]),
+                    parameter("password", Some("passwd"), true, &[]),
+                    parameter("plug", Some("port"), true, &[]),
+                    parameter("port", None, false, &[]),
+                    parameter("auth", None, false, &["md5", "none"]),
+                ],
+                actions: list(&["on", "off", "status"]),
+            },
+            "fence_kdump" => {
+                FenceAgent::Told { parameters: Vec::new(), actions: list(&["off", "monitor"]) }
+            }
+            _ => FenceAgent::Absent,
+        }
+    }
+}
+
+#[test]
+fn as3_a_fence_agent_is_held_against_what_it_says_of_itself() {
+    let said = |device: &str| -> Vec<(usize, String)> {
+        let text = format!(
+            "cluster: x\n{NODES}fencing:\n  a: {{agent: command, command: x}}\n  b: {{agent: {device}}}\n"
+        );
+        let checked = check("x", &text, &Machine);
+        let line = text.lines().position(|line| line.starts_with("  b: {agent")).unwrap() + 1;
+        assert!(checked.cluster.is_some(), "{device}: {:?}", checked.diagnostics);
+        let found = checked.diagnostics.iter().filter(|found| found.message.contains("fence_"));
+        found.map(|found| (found.line.abs_diff(line), found.message.clone())).collect()
+    };
+    let one = |text: &str| vec![(0, text.to_owned())];
+    let good = "fence_apc, ip: 192.0.2.1, plug: 7, password_file: /etc/crm/apc";
+    assert_eq!(said(good), []);
+    // By its older names as well.
+    assert_eq!(said("fence_apc, ipaddr: 192.0.2.1, port: 7, password_file: /x"), []);
+    assert_eq!(said(&good.replace("plug: 7, ", "")), one("`fence_apc` needs `plug`"));
+    assert_eq!(
+        said(&good.replace(", password_file: /etc/crm/apc", "")),
+        one("`fence_apc` needs `password`")
+    );
+    assert_eq!(said(&format!("{good}, plgu: 7")), one("`fence_apc` has no parameter `plgu`"));
+    assert_eq!(said(&format!("{good}, auth: md5")), []);
+    assert_eq!(said(&format!("{good}, auth: md6")), one("`auth` of `fence_apc` cannot be `md6`"));
+    assert_eq!(said("fence_kdump"), one("`fence_kdump` does not know `status`"));
+    assert_eq!(said("fence_none_here"), one("`fence_none_here` is not installed on this machine"));
+    // Of several levels, the one that is meant, and in it the word.
+    let levels = format!(
+        "cluster: x\n{NODES}fencing:\n  a: {{agent: command, command: x}}\n  b:\n    - {{agent: command, command: x}}\n    - agent: fence_apc\n      ip: x\n      plgu: 7\n"
+    );
+    let checked = check("x", &levels, &Machine);
+    let found = checked.diagnostics.iter().filter(|found| found.message.contains("fence_"));
+    let found: Vec<String> =
+        found.map(|found| format!("{} {}", found.line, found.message)).collect();
+    let line = levels.lines().position(|line| line.contains("fence_apc")).unwrap() + 1;
+    assert_eq!(
+        found,
+        [
+            format!("{line} `fence_apc` needs `password`"),
+            format!("{line} `fence_apc` needs `plug`"),
+            format!("{} `fence_apc` has no parameter `plgu`", line + 2),
+        ]
+    );
 }
 
 #[test]

@@ -78,6 +78,12 @@ pub struct Parameter {
     /// The only values that are allowed, if the list is not empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
+    /// An older name of the same parameter, which is still understood (fence agents).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+    /// Understood still, and better written by another name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deprecated: bool,
 }
 
 /// The type of a parameter.
@@ -194,6 +200,8 @@ impl Parameter {
             description: description.to_owned(),
             unique: false,
             values: Vec::new(),
+            replaces: None,
+            deprecated: false,
         }
     }
 

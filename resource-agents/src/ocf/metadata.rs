@@ -3,7 +3,7 @@
 use super::xml::{Event, Parser};
 use crate::metadata::{ActionSpec, Kind, MetaData, Observe, Parameter};
 
-/// Reads what an OCF agent's `meta-data` printed.
+/// Reads what an OCF agent's `meta-data` printed, or a fence agent's `metadata`, which is nearly the same.
 ///
 /// Forgiving: unknown tags are skipped, order does not matter, the first description wins
 /// (agents put English first). `monitor` becomes `status`, `validate-all` becomes `validate`.
@@ -53,7 +53,8 @@ impl Reader {
                 self.meta = value("name").map(|name| MetaData {
                     name: name.to_owned(),
                     version: value("version").unwrap_or_default().to_owned(),
-                    short_description: String::new(),
+                    // Fence agents say it here.
+                    short_description: value("shortdesc").unwrap_or_default().to_owned(),
                     long_description: String::new(),
                     primary: None,
                     parameters: Vec::new(),
@@ -72,6 +73,9 @@ impl Reader {
                     parameter.required = flag("required");
                     parameter.unique =
                         flag("unique") || value("unique-group").is_some_and(|g| !g.is_empty());
+                    parameter.replaces =
+                        value("obsoletes").filter(|old| !old.is_empty()).map(str::to_owned);
+                    parameter.deprecated = flag("deprecated");
                     parameter
                 });
                 if let (Some(meta), true) = (&mut self.meta, flag("primary")) {
@@ -92,9 +96,11 @@ impl Reader {
             }
             "action" => {
                 if let (Some(meta), Some(name)) = (&mut self.meta, value("name")) {
+                    // A fence agent's `monitor` asks the device, its `status` the power of one machine.
+                    let fences = meta.name.starts_with("fence_");
                     let name = match name {
-                        "monitor" => "status",
-                        "validate-all" => "validate",
+                        "monitor" if !fences => "status",
+                        "validate-all" if !fences => "validate",
                         other => other,
                     };
                     let milliseconds = |name| value(name).and_then(milliseconds);
@@ -220,6 +226,46 @@ mod tests {
         let status = meta.action("status").expect("status");
         assert_eq!((status.timeout_ms, status.interval_ms), (Some(30_000), Some(10_000)));
         assert!(meta.roles && !meta.stateless);
+    }
+
+    /// As `fence_apc` and `fence_kdump` of Debian 12 write it.
+    const FENCE: &str = r#"<?xml version="1.0" ?>
+<resource-agent name="fence_apc" shortdesc="Fence agent for APC over telnet/ssh" >
+<symlink name="fence_x" shortdesc="Another"/>
+<longdesc>Logs into the switch.</longdesc>
+<vendor-url>http://www.apc.com</vendor-url>
+<parameters>
+	<parameter name="action" unique="0" required="1">
+		<getopt mixed="-o, --action=[action]" />
+		<content type="string" default="reboot"  />
+		<shortdesc lang="en">Fencing action</shortdesc>
+	</parameter>
+	<parameter name="plug" unique="0" required="1" obsoletes="port">
+		<getopt mixed="-n, --plug=[id]" />
+		<content type="string"  />
+		<shortdesc lang="en">Physical plug number</shortdesc>
+	</parameter>
+	<parameter name="port" unique="0" required="1" deprecated="1">
+		<content type="string"  />
+	</parameter>
+</parameters>
+<actions>
+	<action name="on" automatic="0"/>
+	<action name="off" />
+	<action name="monitor" />
+</actions>
+</resource-agent>"#;
+
+    #[test]
+    fn reads_what_fence_agents_print() {
+        let meta = parse_meta_data(FENCE).expect("reads");
+        assert_eq!(meta.name, "fence_apc");
+        assert_eq!(meta.short_description, "Fence agent for APC over telnet/ssh");
+        let plug = meta.parameter("plug").expect("plug");
+        assert_eq!((plug.required, plug.replaces.as_deref()), (true, Some("port")));
+        assert!(meta.parameter("port").expect("port").deprecated && !plug.deprecated);
+        // `monitor` is not the power of a machine.
+        assert!(meta.action("off").is_some() && meta.action("status").is_none());
     }
 
     #[test]

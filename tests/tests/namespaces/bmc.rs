@@ -33,6 +33,12 @@ fn as3_debians_redfish_agent_fences_through_levels_and_a_drill_proves_it_without
     lab.found(&configuration(&lab, &bmc, true));
     lab.wait_running("web", "beta");
 
+    // By what the agent says of itself, nothing is wrong with its parameters.
+    let check = lab.node("alpha").run("crm", &["check"]);
+    assert!(check.code == 0 && !check.stdout.contains("`fence_redfish`"), "{}", check.stdout);
+    let told = lab.node("alpha").crm(&["agents", "info", "fence_redfish"]);
+    assert!(told.contains("ipport") && told.contains("status"), "{told}");
+
     // Without harm: the device is asked, the level that cannot be asked is not run.
     let drill = lab.node("alpha").crm(&["fence-drill", "beta"]);
     assert!(drill.contains("2 fence_redfish") && drill.contains("on"), "{drill}");

@@ -32,6 +32,9 @@ pub(crate) fn run(args: Agents, output: &mut Output) -> Result<Exit, Failure> {
 }
 
 fn info(name: &str, json: bool, output: &mut Output) -> Result<Exit, Failure> {
+    if name.starts_with("fence_") {
+        return fence_info(name, json, output);
+    }
     let agent = catalog::parse_name(name).map_err(|reason| Failure::usage(reason, ""))?;
     let Some(description) = catalog::describe(&agent) else {
         return Err(Failure::refused(
@@ -47,7 +50,39 @@ fn info(name: &str, json: bool, output: &mut Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// A fence agent: what may stand beside `agent:` in a device.
+fn fence_info(name: &str, json: bool, output: &mut Output) -> Result<Exit, Failure> {
+    let Some(description) = catalog::describe_fence(name) else {
+        return Err(Failure::refused(
+            format!(
+                "there is no fence agent {name} on this machine, or it does not describe itself"
+            ),
+            "Debian has them in the package fence-agents",
+        ));
+    };
+    if json {
+        output.json(&description)?;
+    } else {
+        let mut text = introduction(name, &description, output);
+        let actions: Vec<&str> = description.actions.iter().map(|a| a.name.as_str()).collect();
+        text.push_str(&format!("\nactions: {}\n", actions.join(", ")));
+        output.text(&text)?;
+    }
+    Ok(Exit::Done)
+}
+
 fn draw(name: &str, agent: &MetaData, output: &Output) -> String {
+    let mut text = introduction(name, agent, output);
+    text.push_str(if agent.stateless {
+        "\nit holds no data: two copies lose nothing\n"
+    } else {
+        "\nit is taken to hold data\n"
+    });
+    text
+}
+
+/// What it is, and its parameters.
+fn introduction(name: &str, agent: &MetaData, output: &Output) -> String {
     let mut text = format!("{}: {}\n", output.tone(Tone::Strong, name), agent.short_description);
     let about = agent.long_description.trim();
     if !about.is_empty() {
@@ -65,16 +100,14 @@ fn draw(name: &str, agent: &MetaData, output: &Output) -> String {
         if let Some(default) = &parameter.default {
             marks.push(format!("default {default}"));
         }
+        if parameter.deprecated {
+            marks.push("an older name".to_owned());
+        }
         let marks =
             if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
         let about = parameter.description.split_whitespace().collect::<Vec<_>>().join(" ");
         text.push_str(&format!("  {}{marks}\n      {about}\n", parameter.name));
     }
-    text.push_str(if agent.stateless {
-        "\nit holds no data: two copies lose nothing\n"
-    } else {
-        "\nit is taken to hold data\n"
-    });
     text
 }
 

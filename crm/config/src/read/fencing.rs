@@ -61,7 +61,9 @@ impl Reader<'_> {
                 Value::List(items) => items.as_slice(),
                 _ => std::slice::from_ref(&entry.value),
             };
-            let methods = trees.iter().filter_map(|tree| self.device(tree, &entry.key)).collect();
+            let numbered = trees.iter().enumerate();
+            let methods =
+                numbered.filter_map(|(level, tree)| self.device(tree, &entry.key, level)).collect();
             devices.insert(NodeId::new(&entry.key), methods);
         }
         let delay = match top.entry("fencing_delay") {
@@ -74,12 +76,14 @@ impl Reader<'_> {
         Fencing::Devices { devices, delay }
     }
 
-    fn device(&mut self, tree: &Tree, node: &str) -> Option<FenceDevice> {
+    fn device(&mut self, tree: &Tree, node: &str, level: usize) -> Option<FenceDevice> {
         let what = format!("the fencing device of `{node}`");
         let section = Section::open(tree, what.clone(), self)?;
         let example =
             "{agent: command, command: \"/usr/local/sbin/power-off alpha\", timeout: 20s}";
         let agent_entry = section.required("agent", example, self)?;
+        let path = format!("fencing/{node}/{level}");
+        self.places.note(path.as_str(), &agent_entry.value.at);
         let agent =
             self.text(&agent_entry.value, "`agent`", "`command` or the name of a fence agent")?;
         let is_fence_agent = agent.starts_with("fence_")
@@ -109,6 +113,7 @@ impl Reader<'_> {
                     .help("put it into a file of mode 0600 on every node and name that with `password_file`");
                 continue;
             }
+            self.places.note(format!("{path}/{}", entry.key), &entry.key_at);
             params.insert(entry.key.clone(), text.to_owned());
         }
         if agent == "command" && !params.contains_key("command") {

@@ -2,6 +2,7 @@
 
 mod agents;
 mod clash;
+mod fence_agents;
 mod here;
 mod nodes;
 mod order;
@@ -41,6 +42,7 @@ pub(crate) fn judge(
     rules.clashes();
     rules.ports();
     rules.agents(agents);
+    rules.fence_agents(agents);
     // What it promises makes sense only for a configuration that stands.
     if !rules.findings.has_errors() {
         rules.protection();
