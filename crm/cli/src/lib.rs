@@ -16,6 +16,7 @@ mod multicall;
 mod output;
 mod paths;
 mod session;
+mod started_at_boot;
 mod wait;
 
 use args::{Args, Command};

@@ -30,7 +30,7 @@ pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Diagnostics, Severity};
 pub use draft::{DraftError, DraftProtection, add_node, draft};
 pub use duration::parse_duration;
 pub use read::KEYS;
-pub use rules::{Here, MeasuredGap};
+pub use rules::{Here, MeasuredGap, StartedAtBoot};
 pub use source::{DEPTH_MAX, NODES_MAX, SCALAR_BYTES_MAX, TEXT_BYTES_MAX};
 pub use witness::{CLUSTERS_MAX, CheckedWitness, WitnessConfig, WitnessedCluster, check_witness};
 

@@ -420,6 +420,32 @@ fn a_witness_that_no_link_leads_to_is_refused() {
 }
 
 #[test]
+fn as6_what_init_starts_is_told_at_its_resource() {
+    use crm_config::{Here, StartedAtBoot, check_here};
+    let text = format!(
+        "cluster: x\n{ARMED}fencing: none\ngroups:\n  g:\n    resources:\n      - vip: 10.1.0.99/24\n      - systemd:nginx\n"
+    );
+    let by = |resource: usize, by: &str| StartedAtBoot {
+        group: "g".into(),
+        resource,
+        by: by.to_owned(),
+    };
+    for (by, help) in [
+        (by(1, "nginx.service"), "systemctl disable --now nginx.service"),
+        (by(1, "/etc/rc3.d/S20nginx"), "update-rc.d"),
+        (by(1, "/etc/fstab (/dev/x)"), "noauto"),
+    ] {
+        let here = Here { started_at_boot: vec![by.clone()], ..Here::default() };
+        let checked = check_here("x", &text, &NoCatalog, &here);
+        let found =
+            checked.diagnostics.iter().find(|found| found.message.contains(&by.by)).unwrap();
+        let line = text.lines().position(|line| line.contains("systemd:nginx")).unwrap() + 1;
+        assert_eq!((found.line, found.severity), (line, Severity::Warning));
+        assert!(found.help.as_deref().unwrap_or_default().contains(help), "{:?}", found.help);
+    }
+}
+
+#[test]
 fn what_was_measured_is_held_against_the_deadtime() {
     use crm_config::{Here, MeasuredGap, check_here};
     let text = format!("cluster: x\n{ARMED}heartbeat:\n  deadtime: 1s\nfencing: none\n");
@@ -431,7 +457,8 @@ fn what_was_measured_is_held_against_the_deadtime() {
     };
     let said = |gaps: Vec<MeasuredGap>, missing: &[&str]| {
         let missing_watchdogs = missing.iter().map(|device| (*device).to_owned()).collect();
-        let here = Here { node: Some("a".into()), gaps, missing_watchdogs };
+        let started_at_boot = Vec::new();
+        let here = Here { node: Some("a".into()), gaps, missing_watchdogs, started_at_boot };
         let checked = check_here("x", &text, &NoCatalog, &here);
         let lines = checked.diagnostics.iter().map(|found| (found.line, found.one_line()));
         lines.filter(|(_, line)| line.contains("measured") || line.contains("no /dev")).collect()

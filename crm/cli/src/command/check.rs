@@ -4,6 +4,7 @@ use crate::args::{Check, Place};
 use crate::catalog::Installed;
 use crate::output::{Failure, Output, counted, read_file};
 use crate::session::Session;
+use crate::started_at_boot::started_at_boot;
 use crm_api::Exit;
 use crm_config::{Checked, Here, MeasuredGap, Severity};
 use std::path::Path;
@@ -56,7 +57,7 @@ pub(crate) fn check(path: &Path, text: &str) -> Checked {
     crm_config::check(&path.display().to_string(), text, &Installed)
 }
 
-/// What this machine knows: whether its watchdog is there, and what its daemon has measured.
+/// What this machine knows: whether its watchdog is there, what init starts, and what its daemon has measured.
 fn here(place: &Place, text: &str) -> Here {
     let mut here = Here::default();
     let Ok(cluster) = crm_config::parse(text) else { return here };
@@ -66,6 +67,7 @@ fn here(place: &Place, text: &str) -> Here {
         here.node = Some(node.id.clone());
         let device = node.watchdog.iter().filter(|device| !Path::new(device).exists());
         here.missing_watchdogs.extend(device.cloned());
+        here.started_at_boot = started_at_boot(Path::new("/"), &cluster);
     }
     let status = Session::open(place).and_then(|mut session| session.status());
     let Some(status) = status.ok().filter(|status| status.cluster == cluster.name) else {

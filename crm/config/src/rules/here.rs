@@ -1,7 +1,7 @@
 //! What a running cluster has measured, held against a configuration (`crm check` on a node).
 
 use super::Rulebook;
-use crm_core::id::NodeId;
+use crm_core::id::{GroupId, NodeId};
 use crm_core::time::Span;
 
 /// What is known of the machine that checks, and of its links.
@@ -13,6 +13,18 @@ pub struct Here {
     pub gaps: Vec<MeasuredGap>,
     /// Watchdog devices of this node's configuration that are not on this machine.
     pub missing_watchdogs: Vec<String>,
+    /// What init would start on this machine although the cluster is to (AS6).
+    pub started_at_boot: Vec<StartedAtBoot>,
+}
+
+/// A resource that somebody else than crm starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartedAtBoot {
+    pub group: GroupId,
+    /// Its place in the group.
+    pub resource: usize,
+    /// A unit, a link of a runlevel, or a line of the table of filesystems.
+    pub by: String,
 }
 
 /// The longest time between two heartbeats of a peer that was alive.
@@ -26,7 +38,7 @@ pub struct MeasuredGap {
 }
 
 impl Rulebook<'_> {
-    /// A deadtime that a living peer would have exceeded, and watchdogs that are not there.
+    /// A deadtime that a living peer would have exceeded, what init starts, and watchdogs that are not there.
     pub(super) fn here(&mut self, here: &Here) {
         let deadtime = self.cluster.timing.deadtime;
         // A peer is silent only when every link is: the best one of each peer counts.
@@ -52,6 +64,24 @@ impl Rulebook<'_> {
                 .help(format!(
                     "this history supports {supports} and more; `crm status --links` shows it"
                 ));
+        }
+        for StartedAtBoot { group, resource, by } in &here.started_at_boot {
+            let disable = match by.strip_prefix('/') {
+                None => format!(
+                    "if it is the same one, only crm may start it: `systemctl disable --now {by}`"
+                ),
+                Some(_) if by.starts_with("/etc/fstab") => {
+                    "write `noauto` among its options, or remove the line".to_owned()
+                }
+                Some(_) => "take it out of the runlevels: `update-rc.d SCRIPT disable`".to_owned(),
+            };
+            self.findings
+                .warning(
+                    self.places.find(&format!("groups/{group}/resources/{resource}")),
+                    format!("{by} starts this on this machine at every boot"),
+                )
+                .label("it may then run on two nodes, whatever the cluster does (AS6)")
+                .help(disable);
         }
         let Some(node) = &here.node else { return };
         for device in &here.missing_watchdogs {

@@ -11,7 +11,7 @@ mod protection;
 mod references;
 mod timing;
 
-pub use here::{Here, MeasuredGap};
+pub use here::{Here, MeasuredGap, StartedAtBoot};
 pub(crate) use timing::DAEMON_RESTART;
 
 use crate::agents::AgentCatalog;
