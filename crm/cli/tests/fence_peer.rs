@@ -47,6 +47,7 @@ fn status(owner: Option<&str>, bans: &[&str], beta: NodeState) -> Status {
         silent_for: None,
         incarnation: None,
         obeyed: None,
+        armed: None,
         fencing: None,
         links: Vec::new(),
     };

@@ -420,6 +420,24 @@ fn a_witness_that_no_link_leads_to_is_refused() {
 }
 
 #[test]
+fn a_watchdog_that_is_not_armed_is_told_at_its_line() {
+    use crm_config::{Here, check_here};
+    let text = format!("cluster: x\n{ARMED}fencing: none\n");
+    let said = |unarmed: &[&str]| -> Vec<(usize, String)> {
+        let unarmed = unarmed.iter().map(|node| (*node).into()).collect();
+        let here = Here { unarmed, ..Here::default() };
+        let found = check_here("x", &text, &NoCatalog, &here).diagnostics;
+        let found = found.into_iter().filter(|found| found.message.contains("not armed"));
+        found.map(|found| (found.line, found.message)).collect()
+    };
+    assert_eq!(said(&[]), []);
+    let line = text.lines().position(|line| line.trim_start().starts_with("b:")).unwrap() + 1;
+    assert_eq!(said(&["b"]), [(line, "the watchdog of node `b` is not armed".to_owned())]);
+    // Not one of this file.
+    assert_eq!(said(&["z"]), []);
+}
+
+#[test]
 fn as6_what_init_starts_is_told_at_its_resource() {
     use crm_config::{Here, StartedAtBoot, check_here};
     let text = format!(
@@ -457,8 +475,7 @@ fn what_was_measured_is_held_against_the_deadtime() {
     };
     let said = |gaps: Vec<MeasuredGap>, missing: &[&str]| {
         let missing_watchdogs = missing.iter().map(|device| (*device).to_owned()).collect();
-        let started_at_boot = Vec::new();
-        let here = Here { node: Some("a".into()), gaps, missing_watchdogs, started_at_boot };
+        let here = Here { node: Some("a".into()), gaps, missing_watchdogs, ..Here::default() };
         let checked = check_here("x", &text, &NoCatalog, &here);
         let lines = checked.diagnostics.iter().map(|found| (found.line, found.one_line()));
         lines.filter(|(_, line)| line.contains("measured") || line.contains("no /dev")).collect()

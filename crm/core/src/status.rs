@@ -56,6 +56,9 @@ pub struct NodeStatus {
     pub silent_for: Option<Span>,
     pub incarnation: Option<Incarnation>,
     pub obeyed: Option<Stamp>,
+    /// Whether the record lists its present run as armed, where the configuration gives it a watchdog (H16).
+    #[serde(default)]
+    pub armed: Option<bool>,
     /// Whether the node has a fencing device, and what it last said.
     pub fencing: Option<String>,
     /// Links as the local node sees them; empty for the local node itself.

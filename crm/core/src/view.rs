@@ -153,6 +153,10 @@ impl<R: Rules> Node<R> {
                     Some(store) => spec.id != self.id || *store == self.stored.store,
                     None => false,
                 }),
+            armed: spec
+                .watchdog
+                .is_some()
+                .then(|| record.is_some_and(|r| r.armed.contains_key(&spec.id))),
             standby: intents.is_some_and(|i| i.standby.contains(&spec.id)),
             leaving: intents.is_some_and(|i| i.leaving.contains(&spec.id)),
             silent_for: peer.filter(|p| !p.alive).and_then(|p| p.silent_for(now)),

@@ -7,6 +7,7 @@ use crate::session::Session;
 use crate::started_at_boot::started_at_boot;
 use crm_api::Exit;
 use crm_config::{Checked, Here, MeasuredGap, Severity};
+use crm_core::status::{NodeState, NodeStatus};
 use std::path::Path;
 
 pub(crate) fn run(place: &Place, args: Check, output: &mut Output) -> Result<Exit, Failure> {
@@ -73,6 +74,12 @@ fn here(place: &Place, text: &str) -> Here {
     let Some(status) = status.ok().filter(|status| status.cluster == cluster.name) else {
         return here;
     };
+    // While nothing is to be done, nothing is armed either.
+    if status.maintenance.is_none() && !status.cluster_stopped {
+        let unarmed =
+            |node: &&NodeStatus| node.state == NodeState::Online && node.armed == Some(false);
+        here.unarmed = status.nodes.iter().filter(unarmed).map(|node| node.id.clone()).collect();
+    }
     for peer in &status.nodes {
         let gaps = peer.links.iter().filter(|link| link.received >= MEASURED_MIN);
         here.gaps.extend(gaps.map(|link| MeasuredGap {

@@ -125,6 +125,7 @@ mod tests {
             silent_for: None,
             incarnation: None,
             obeyed: None,
+            armed: None,
             fencing: None,
             links: Vec::new(),
         };

@@ -13,6 +13,8 @@ pub struct Here {
     pub gaps: Vec<MeasuredGap>,
     /// Watchdog devices of this node's configuration that are not on this machine.
     pub missing_watchdogs: Vec<String>,
+    /// Nodes that are online, and whose watchdog is not armed although the configuration in force names one.
+    pub unarmed: Vec<NodeId>,
     /// What init would start on this machine although the cluster is to (AS6).
     pub started_at_boot: Vec<StartedAtBoot>,
 }
@@ -82,6 +84,17 @@ impl Rulebook<'_> {
                 )
                 .label("it may then run on two nodes, whatever the cluster does (AS6)")
                 .help(disable);
+        }
+        for node in &here.unarmed {
+            if self.cluster.node(node).is_some_and(|spec| spec.watchdog.is_some()) {
+                self.findings
+                    .warning(
+                        self.places.find(&format!("nodes/{node}/watchdog")),
+                        format!("the watchdog of node `{node}` is not armed"),
+                    )
+                    .label("now, its silence proves nothing")
+                    .help("it is armed once three vote and the node has a lease; `crm events` on that node says what fails");
+            }
         }
         let Some(node) = &here.node else { return };
         for device in &here.missing_watchdogs {
