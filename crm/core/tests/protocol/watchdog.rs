@@ -238,3 +238,52 @@ fn h16_a_watchdog_that_was_dropped_while_its_daemon_was_away_resets_nothing() {
     assert!(lab.machines[&"c".into()].dog.is_none(), "{}", lab.log.join("\n"));
     once(&lab);
 }
+
+/// With devices a lease that lapses stops nothing: nobody can take what runs without killing this machine.
+#[test]
+fn h18_the_death_of_a_peer_stops_nothing_on_the_survivor() {
+    for owner in ["a", "b"] {
+        let mut lab = Lab::new(&format!("device L=3 a b | g@{owner}"));
+        // The lease ends long before the proof.
+        lab.fence_takes = Span::secs(8);
+        lab.run(Span::secs(6));
+        let started = [format!("start g on {owner}")];
+        assert_eq!(lab.done, started, "{}", lab.log.join("\n"));
+        let peer = if owner == "a" { "b" } else { "a" };
+        lab.crash(&peer.into());
+        lab.run(Span::secs(60));
+        assert!(lab.fenced.contains(&peer.into()), "{}", lab.log.join("\n"));
+        assert_eq!(lab.done, started, "{}", lab.log.join("\n"));
+    }
+}
+
+/// A coordinator that dies is replaced before the leases that it renewed end.
+#[test]
+fn h19_the_death_of_the_coordinator_stops_nothing_on_the_others() {
+    let mut lab = Lab::new("none L=3 S=2 W=4 a+ b+ c+ | f@a g@b h@c");
+    lab.run(Span::secs(6));
+    let coordinator = lab.coordinators().into_iter().next().unwrap();
+    let before = lab.done.clone();
+    assert_eq!(before.len(), 3, "{before:?}");
+    lab.crash(&coordinator.as_str().into());
+    lab.run(Span::secs(60));
+    let after = &lab.done[before.len()..];
+    // What the dead one had is started elsewhere; nothing is stopped.
+    assert_eq!(after.len(), 1, "{}", lab.log.join("\n"));
+    assert!(after[0].starts_with("start "), "{after:?}");
+    once(&lab);
+}
+
+/// What `crm check` and programs read.
+#[test]
+fn h16_the_status_says_whose_watchdog_is_armed() {
+    let armed = |config: &str| -> Vec<Option<bool>> {
+        let mut lab = Lab::new(config);
+        lab.run(Span::secs(6));
+        lab.status("a").nodes.iter().map(|node| node.armed).collect()
+    };
+    assert_eq!(armed("none L=3 S=2 W=4 a+ b+ c+ | g@c"), [Some(true); 3]);
+    assert_eq!(armed("device a b+ c"), [None, Some(true), None]);
+    // Of two votes, watchdogs prove nothing and stand by.
+    assert_eq!(armed("none a+ b+"), [Some(false); 2]);
+}

@@ -157,3 +157,17 @@ fn r14_who_leaves_a_witness_alone_keeps_its_vote() {
     assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
     assert!(lab.twice.is_empty(), "{:?}", lab.twice);
 }
+
+/// It has no device, and no proof about it can decide anything.
+#[test]
+fn h31_a_witness_is_shot_by_nobody_and_its_silence_decides_nothing() {
+    let mut lab = settled("device a b witness | g@a");
+    lab.crash(&witness());
+    lab.run(Span::secs(60));
+    nothing_moved(&lab);
+    // Alone with a dead witness, the survivor is one of three: it shoots nobody and waits.
+    lab.crash(&NodeId::new("a"));
+    lab.run(Span::secs(60));
+    nothing_moved(&lab);
+    assert_eq!(lab.coordinators(), ["-".to_owned()].into(), "{}", lab.log.join("\n"));
+}
