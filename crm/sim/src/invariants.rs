@@ -239,15 +239,18 @@ pub(crate) fn an_acknowledged_change_stays<R: Rules>(world: &mut World<R>) {
     // A group that was taken out of the configuration takes what was wanted of it along.
     let Some((newest, _)) = world.newest_committed() else { return };
     let records = &world.ghost.records;
-    world.ghost.promises.retain(|key, promise| {
+    for (key, promise) in &mut world.ghost.promises {
         let (Some(group), Some((_, since))) = (key.strip_prefix("stopped "), &promise.acknowledged)
         else {
-            return true;
+            continue;
         };
         let named = format!("\n  {group}:");
         let mut later = records.range(*since..=newest.max(*since));
-        later.all(|(_, seen)| seen.record.config.text.contains(&named))
-    });
+        if !later.all(|(_, seen)| seen.record.config.text.contains(&named)) {
+            // What is still under way may come true when the group is back.
+            promise.acknowledged = None;
+        }
+    }
     let Some((stamp, record)) = world.newest_committed() else { return };
     let broken = world.ghost.promises.iter().find_map(|(key, promise)| {
         let (wanted, since) = promise.acknowledged.as_ref()?;
