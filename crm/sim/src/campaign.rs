@@ -13,6 +13,7 @@ use crm_core::rules::{Rule, Sound};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 /// How to run and shrink plans: by the product's rules, or with one of them broken.
 #[derive(Clone, Copy)]
@@ -67,6 +68,8 @@ pub struct Campaign {
     pub keep_going: bool,
     /// The assumption that does not hold.
     pub breaks: Option<Assumption>,
+    /// No run begins after this moment.
+    pub until: Option<Instant>,
 }
 
 /// A seed that broke a promise.
@@ -102,7 +105,7 @@ pub fn campaign(order: &Campaign, runner: &Runner) -> Result<Totals, String> {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= count {
+                    if number >= count || order.until.is_some_and(|until| Instant::now() >= until) {
                         return;
                     }
                     let layouts = order.layouts.len() as u64;

@@ -27,6 +27,12 @@ pub struct Ledger {
     /// Violations by promise; found ones stay here also after they were mended.
     pub violations: BTreeMap<String, u64>,
     pub wall_seconds: f64,
+    /// Seconds until everything ran again after the last fault (I4), and in how many runs.
+    #[serde(default)]
+    pub healed: BTreeMap<u64, u64>,
+    /// Seconds until the groups of one more lost machine ran elsewhere.
+    #[serde(default)]
+    pub survived: BTreeMap<u64, u64>,
     pub pieces: Vec<Piece>,
 }
 
@@ -98,6 +104,13 @@ impl Ledger {
         self.fences += figures.fences;
         self.acknowledged += figures.acknowledged;
         self.wall_seconds += wall;
+        let seconds =
+            [(&mut self.healed, &figures.healed), (&mut self.survived, &figures.survived)];
+        for (sum, more) in seconds {
+            for (second, count) in more {
+                *sum.entry(*second).or_default() += count;
+            }
+        }
         for (kind, count) in &figures.faults {
             *self.faults.entry((*kind).to_owned()).or_default() += count;
         }
@@ -128,12 +141,13 @@ mod tests {
         let mut ledger = Ledger::default();
         let mut totals = Totals { runs: 28, ..Totals::default() };
         totals.figures.faults.insert("crash", 3);
+        totals.figures.healed.insert(12, 28);
         ledger.add("one", 2, 14, &totals, 1.5);
         ledger.add("one", 2, 14, &totals, 1.5);
         totals.violations.insert("no_ping_pong", 1);
         ledger.add("two", 5, 14, &totals, 1.0);
         assert_eq!((ledger.next_seed, ledger.runs, ledger.wall_seconds), (9, 84, 4.0));
-        assert_eq!(ledger.faults["crash"], 9);
+        assert_eq!((ledger.faults["crash"], ledger.healed[&12]), (9, 84));
         assert_eq!(ledger.violations["no_ping_pong"], 1);
         let ranges: Vec<_> = ledger.pieces.iter().map(|p| (p.from, p.seeds)).collect();
         assert_eq!(ranges, [(0, 4), (4, 5)]);

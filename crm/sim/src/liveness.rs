@@ -116,6 +116,8 @@ impl<R: Rules> World<R> {
                     && self.all_serve()
                     && !self.devices.are_busy()
                 {
+                    let took = (self.now + HEAL_MAX - self.phases.deadline) / SECOND;
+                    *self.figures.healed.entry(took).or_default() += 1;
                     self.enter(Stage::Quiet, QUIET + SETTLE);
                 } else if self.now >= self.phases.deadline {
                     let detail = match lacking {
@@ -166,6 +168,8 @@ impl<R: Rules> World<R> {
             Stage::Surviving => {
                 let lacking = self.lacking();
                 if lacking.is_none() {
+                    let took = (self.now - self.phases.since) / SECOND;
+                    *self.figures.survived.entry(took).or_default() += 1;
                     self.phases.done = true;
                     return;
                 }
@@ -272,13 +276,13 @@ impl<R: Rules> World<R> {
 }
 
 /// From the last fault until every group runs and every node votes.
-const HEAL_MAX: Micros = 180 * SECOND;
+pub(crate) const HEAL_MAX: Micros = 180 * SECOND;
 /// A group that just came up may still be looked at.
 const SETTLE: Micros = 10 * SECOND;
 /// How long nothing may move after that.
 const QUIET: Micros = 20 * SECOND;
 /// From the loss of a machine until its groups run elsewhere.
-const SURVIVE_MAX: Micros = 120 * SECOND;
+pub(crate) const SURVIVE_MAX: Micros = 120 * SECOND;
 
 impl std::fmt::Display for Phases {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -13,6 +13,7 @@ use crm_sim::run::Keep;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 /// Runs whole clusters on virtual time and checks every promise after every event.
 #[derive(Parser, Debug)]
@@ -21,6 +22,9 @@ struct Arguments {
     /// How many seeds to run on each layout.
     #[arg(long, default_value_t = 100)]
     seeds: u64,
+    /// Instead of --seeds: one seed after the other on every layout, for so many seconds.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["seeds", "directed", "ledger", "trace"])]
+    time: Option<u64>,
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
@@ -126,19 +130,20 @@ fn work(arguments: &Arguments) -> Result<bool, String> {
         print!("{}", report::whole(&plan, &verdict));
         return Ok(verdict.violation.is_none());
     }
+    let began = Instant::now();
     let order = Campaign {
         layouts: chosen(arguments)?,
         profile,
         from: arguments.from,
-        seeds: arguments.seeds,
+        seeds: arguments.time.map_or(arguments.seeds, |_| u64::MAX),
         workers: arguments.workers.clamp(1, 64),
         keep_going: arguments.keep_going,
         breaks,
+        until: arguments.time.map(|seconds| began + Duration::from_secs(seconds.min(TIME_MAX))),
     };
     if let Some(path) = &arguments.ledger {
         return pieces(arguments, order, &runner, path);
     }
-    let began = std::time::Instant::now();
     let totals = campaign(&order, &runner)?;
     for failure in totals.failures.iter().take(SHOWN_MAX) {
         println!("{}", report::failure(failure, &runner, !arguments.no_shrink)?);
@@ -186,7 +191,7 @@ fn pieces(
         order.seeds = PIECE.min(end - ledger.next_seed);
         // A piece is whole, so that the next one begins where it ended.
         order.keep_going = true;
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let totals = campaign(&order, runner)?;
         let wall = began.elapsed().as_secs_f64();
         ledger.add(&arguments.build, order.seeds, order.layouts.len() as u64, &totals, wall);
@@ -196,12 +201,13 @@ fn pieces(
         }
         sound &= totals.failures.is_empty();
         println!(
-            "seeds {} to {}: {} runs so far, {:.0} simulated hours, {} violations ever",
+            "seeds {} to {}: {} runs so far, {:.0} simulated hours, {} violations ever; healed in {}",
             order.from,
             ledger.next_seed - 1,
             ledger.runs,
             ledger.simulated_hours,
-            ledger.violations.values().sum::<u64>()
+            ledger.violations.values().sum::<u64>(),
+            report::healed(&totals)
         );
     }
     Ok(sound)
@@ -246,5 +252,7 @@ fn assumption(name: &str) -> Result<Assumption, String> {
 
 /// Seeds of one piece of a ledger.
 const PIECE: u64 = 100;
+/// Longest --time, in seconds.
+const TIME_MAX: u64 = 7 * 24 * 3600;
 /// Failures that are printed in full.
 const SHOWN_MAX: usize = 3;

@@ -1,9 +1,12 @@
 //! What is printed: figures, failures, traces.
 
 use crate::campaign::{Failure, Runner, Totals};
+use crate::clock::{Micros, SECOND};
 use crate::faults::{Act, Fault};
+use crate::liveness::{HEAL_MAX, SURVIVE_MAX};
 use crate::plan::Plan;
 use crate::run::{Keep, Verdict};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// The figures of a campaign.
@@ -28,11 +31,39 @@ pub fn figures(totals: &Totals, took: f64) -> String {
         f.elections, f.commits, f.moves, f.starts, f.fences, f.acknowledged
     );
     let _ = writeln!(text, "faults           {}", faults.join(", "));
+    let _ = writeln!(text, "healed           {}", healed(totals));
+    let _ = writeln!(text, "one more lost    {}", spread(&f.survived, SURVIVE_MAX));
     let _ = writeln!(text, "violations       {}", totals.failures.len());
     for (invariant, count) in &totals.violations {
         let _ = writeln!(text, "  {count:>6} {invariant}");
     }
     text
+}
+
+/// How long it took from the last fault until everything ran again.
+#[must_use]
+pub fn healed(totals: &Totals) -> String {
+    spread(&totals.figures.healed, HEAL_MAX)
+}
+
+/// How long it took until everything ran again (I4): seconds, and in how many runs.
+fn spread(seconds: &BTreeMap<u64, u64>, bound: Micros) -> String {
+    let runs: u64 = seconds.values().sum();
+    let within = |share: u64| {
+        let mut left = (runs * share).div_ceil(100);
+        let mut all = seconds.iter();
+        all.find_map(|(second, count)| {
+            left = left.saturating_sub(*count);
+            (left == 0).then_some(*second)
+        })
+    };
+    let (Some(half), Some(most), Some(longest)) = (within(50), within(99), within(100)) else {
+        return "in no run".to_owned();
+    };
+    let bound = bound / SECOND;
+    format!(
+        "{runs} runs: half within {half} s, 99 % within {most} s, the longest {longest} s (bound {bound} s)"
+    )
 }
 
 /// The same for programs.
@@ -52,6 +83,8 @@ pub fn json(totals: &Totals, took: f64) -> String {
         "acknowledged": f.acknowledged,
         "seconds": took,
         "faults": f.faults,
+        "healed_seconds": f.healed,
+        "survived_seconds": f.survived,
         "violations": totals.violations,
         "failures": totals.failures.iter().map(|failure| serde_json::json!({
             "seed": failure.plan.seed,
@@ -140,3 +173,18 @@ pub fn describe(plan: &Plan) -> String {
 
 /// Lines of a trace shown with a failure.
 const TAIL: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i4_the_spread_of_healings_names_half_most_and_the_longest() {
+        assert_eq!(spread(&BTreeMap::new(), HEAL_MAX), "in no run");
+        let seconds = [(3, 50), (7, 49), (40, 1)].into();
+        assert_eq!(
+            spread(&seconds, HEAL_MAX),
+            "100 runs: half within 3 s, 99 % within 7 s, the longest 40 s (bound 180 s)"
+        );
+    }
+}

@@ -86,6 +86,10 @@ pub struct Figures {
     pub moves: u64,
     pub commits: u64,
     pub acknowledged: u64,
+    /// I4: seconds from the end of all faults until everything ran and voted again, and in how many runs.
+    pub healed: BTreeMap<u64, u64>,
+    /// Seconds from the loss of one more machine until its groups ran elsewhere.
+    pub survived: BTreeMap<u64, u64>,
 }
 
 impl Figures {
@@ -103,6 +107,8 @@ impl Figures {
             moves,
             commits,
             acknowledged,
+            healed,
+            survived,
         } = one;
         self.events += events;
         self.simulated += simulated;
@@ -113,6 +119,11 @@ impl Figures {
         self.moves += moves;
         self.commits += commits;
         self.acknowledged += acknowledged;
+        for (sum, more) in [(&mut self.healed, healed), (&mut self.survived, survived)] {
+            for (seconds, count) in more {
+                *sum.entry(seconds).or_default() += count;
+            }
+        }
         for (kind, count) in faults {
             *self.faults.entry(kind).or_default() += count;
         }

@@ -6,6 +6,7 @@ use crm_sim::layouts::{self, LAYOUTS};
 use crm_sim::plan::Plan;
 use crm_sim::report;
 use crm_sim::{Keep, run};
+use std::time::{Duration, Instant};
 
 #[test]
 fn every_promise_is_kept_on_every_layout() {
@@ -18,6 +19,7 @@ fn every_promise_is_kept_on_every_layout() {
         workers: 2,
         keep_going: false,
         breaks: None,
+        until: None,
     };
     let totals = campaign(&order, &runner).unwrap();
     if let Some(failure) = totals.failures.first() {
@@ -26,6 +28,26 @@ fn every_promise_is_kept_on_every_layout() {
     // A campaign in which nothing happens proves nothing.
     assert!(totals.figures.moves > 10 && totals.figures.fences > 10, "{:?}", totals.figures);
     assert!(totals.figures.acknowledged > 100, "{:?}", totals.figures);
+    // I4: every run healed, and it is known how long that took.
+    assert_eq!(totals.figures.healed.values().sum::<u64>(), totals.runs);
+    assert!(totals.figures.survived.values().sum::<u64>() > 0, "{:?}", totals.figures);
+}
+
+#[test]
+fn a_campaign_begins_no_run_after_its_time() {
+    let order = Campaign {
+        layouts: LAYOUTS.to_vec(),
+        profile: None,
+        from: 0,
+        seeds: u64::MAX,
+        workers: 2,
+        keep_going: false,
+        breaks: None,
+        until: Some(Instant::now() + Duration::from_millis(500)),
+    };
+    let totals = campaign(&order, &Runner::sound()).unwrap();
+    assert!(totals.runs > 0, "not even one run");
+    assert_eq!(totals.failures.len(), 0);
 }
 
 #[test]

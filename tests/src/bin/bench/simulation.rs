@@ -21,6 +21,7 @@ pub(crate) fn measure(_rounds: usize, table: &mut Table) {
             workers,
             keep_going: true,
             breaks: None,
+            until: None,
         };
         let begun = Instant::now();
         let totals = campaign(&plan, &Runner::sound());
