@@ -83,6 +83,8 @@ pub enum Rule {
     RoleIsFollowed,
     /// H24: a banned node is not granted the group.
     BanIsHeeded,
+    /// H24: who lifts a ban names the one that it saw, and no later one is lifted.
+    LiftNamesItsBan,
     /// AS1: a disk that does not answer has failed.
     StuckDiskFails,
     /// H35: a record that has not in its past what is committed here is not taken.

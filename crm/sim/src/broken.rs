@@ -372,11 +372,13 @@ pub fn all() -> Vec<Broken> {
         directed("wait-from-silence", &[WaitFromElection], Course::LongSilence, 20, ONE_NODE),
         directed("told-too-soon", &[AuthorityAwaitsMove], Course::BackTooSoon, 20, ONE_NODE),
         directed("alone-looks-nowhere", &[AloneLooksFirst], Course::BackAlone, 20, ONE_NODE),
+        directed("lift-overtaken", &[LiftNamesItsBan], Course::LateLift, 20, FRESH),
         directed("histories-merged", &[HistoriesStayApart], Course::Parted, 20, APART),
         directed("lease-not-nested", &[LeaseIsNested], Course::Chain, 20, ONE_NODE),
     ]
 }
 
 const HISTORY: &[&str] = &["a_committed_change_is_in_every_later_committed_record"];
+const FRESH: &[&str] = &["a_copy_that_lacks_writes_is_never_started"];
 const APART: &[&str] = &["parted_histories_are_never_merged"];
 const ONE_NODE: &[&str] = &["a_group_runs_on_at_most_one_node"];

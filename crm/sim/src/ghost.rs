@@ -60,6 +60,8 @@ pub struct Ghost {
     pub promises: BTreeMap<String, Promise>,
     /// Machines that were off when an operator said so.
     pub confirmed: BTreeSet<Seat>,
+    /// Copies of a group's data that lack what its owner wrote alone (H24); only directed plans know of any.
+    pub lacking: BTreeMap<GroupId, BTreeSet<Seat>>,
     /// What an operator gave up knowingly (H23).
     pub lost: Option<Lost>,
     /// Whether something changed that I1 looks at.

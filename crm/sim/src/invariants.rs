@@ -112,7 +112,10 @@ pub(crate) fn nothing_starts_without_a_committed_grant_of_this_incarnation<R: Ru
     let alone = world.machines.len() == 1;
     let run = machine.run;
     let told = world.ghost.told.get(&(seat, run)).is_some_and(|told| told.contains(&stamp));
-    if banned {
+    if world.ghost.lacking.get(&operation.group).is_some_and(|seats| seats.contains(&seat)) {
+        let about = format!("{about}: its copy lacks what the owner wrote alone");
+        world.blame("a_copy_that_lacks_writes_is_never_started", about);
+    } else if banned {
         world.blame("a_banned_replica_is_never_started", format!("{about}: banned in {stamp}"));
     } else if exempt {
     } else if !granted {

@@ -88,6 +88,20 @@ impl<R: Rules> World<R> {
         Some(request)
     }
 
+    /// What the handler of a resource tells the daemon, rather than an operator (H24): nobody is promised anything.
+    pub(crate) fn handler_says(&mut self, seat: Seat, command: Command) -> Option<RequestId> {
+        self.machines[seat].daemon.as_ref()?;
+        self.operator.next += 1;
+        let request = RequestId(self.operator.next);
+        let run = self.machines[seat].run;
+        self.operator.open.insert(request, Open { seat, run, promise: None });
+        self.trace.note(&[14, seat as u64, self.now]);
+        let id = self.machines[seat].id.clone();
+        self.trace.line(self.now, id.as_str(), "handler", format_args!("{request}: {command:?}"));
+        self.give(seat, Input::Operator { request, command });
+        Some(request)
+    }
+
     fn command(&self, wish: Wish) -> Option<Command> {
         let group = |number: usize| GroupId::new(self.plan.layout.groups[number].name);
         let node = |seat: Seat| NodeId::new(self.plan.layout.nodes[seat]);

@@ -84,6 +84,7 @@ caught! {
     i2_start_before_stop "start-before-stop"
     i2_starts_out_of_order "starts-out-of-order"
     h24_ban_ignored "ban-ignored"
+    h24_lift_overtaken "lift-overtaken"
     i10_history_unbounded "history-unbounded"
     r13_lease_never_lapses "lease-never-lapses"
     r13_lease_from_receipt "lease-from-receipt"

@@ -7,7 +7,7 @@ use crate::model::Cluster;
 use crate::node::Node;
 use crate::operator::{Command, Outcome};
 use crate::record::{Maintenance, Record};
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 
 /// What a record keeps of the reason of a ban, in characters.
 const BAN_REASON_MAX: usize = 200;
@@ -138,7 +138,8 @@ impl<R: Rules> Node<R> {
             }
             Command::LiftBan { group, node, ban } => {
                 let now = next.bans.get(&group).and_then(|nodes| nodes.get(&node));
-                if let Some(newer) = now.filter(|now| **now != ban) {
+                let overtaken = |now: &&String| **now != ban && R::holds(Rule::LiftNamesItsBan);
+                if let Some(newer) = now.filter(overtaken) {
                     return Err(refused(
                         format!("the copy of group {group} on {node} was banned anew: {newer}"),
                         "look at the copy again; what was seen of it is older than this ban",

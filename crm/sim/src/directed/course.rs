@@ -1,7 +1,7 @@
 //! The directed plans by name.
 
 use super::driver::Driver;
-use super::{alone, authority, chain, feeding, forks, proofs, reports, stall};
+use super::{alone, authority, bans, chain, feeding, forks, proofs, reports, stall};
 use crm_core::rules::Rules;
 
 /// A directed plan.
@@ -39,6 +39,8 @@ pub enum Course {
     BackAlone,
     /// H35: who was given up is back with changes that the others do not have.
     Parted,
+    /// H24: the word that a copy is whole again is overtaken by a new ban.
+    LateLift,
 }
 
 /// Every directed plan: name, plan, layout.
@@ -59,6 +61,7 @@ pub const COURSES: &[(&str, Course, &str)] = &[
     ("back-beside-the-deposed", Course::BackBesideTheDeposed, "five-devices"),
     ("back-alone", Course::BackAlone, "pair"),
     ("parted", Course::Parted, "pair"),
+    ("late-lift", Course::LateLift, "pair"),
 ];
 
 impl Course {
@@ -94,6 +97,7 @@ impl Course {
             Course::BackBesideTheDeposed => authority::back_beside_the_deposed(driver),
             Course::BackAlone => alone::back_alone(driver),
             Course::Parted => alone::parted(driver),
+            Course::LateLift => bans::late_lift(driver),
             Course::BackTooSoon => authority::back_too_soon(driver),
         }
     }

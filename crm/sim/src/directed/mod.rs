@@ -8,6 +8,7 @@
 
 mod alone;
 mod authority;
+mod bans;
 mod chain;
 mod course;
 mod driver;
