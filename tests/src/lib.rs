@@ -4,3 +4,5 @@
 mod acceptance;
 pub mod machines;
 pub mod namespaces;
+#[cfg(test)]
+mod rules;

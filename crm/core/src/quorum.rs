@@ -1,4 +1,4 @@
-//! When a set of voters decides (`decisive` of protocol.md; R5, R6, R8, H10).
+//! When a set of voters decides (docs/rules.md; R5, R6, R8, H10).
 
 use crate::id::NodeId;
 use crate::record::{Record, Voters};

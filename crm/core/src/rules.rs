@@ -4,7 +4,7 @@
 //! constant, so the product has no switch at run time. The simulator's broken builds say no to one
 //! rule and must be caught by the promise that the rule protects.
 
-/// A rule that can be broken. See `protocol.md` for the names of the holes.
+/// A rule that can be broken. docs/rules.md says what each hole is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
     /// H1: records are ordered by (epoch, version).

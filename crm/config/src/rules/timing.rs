@@ -1,4 +1,4 @@
-//! Relations between the lengths of time (`protocol.md`, "Timing").
+//! Relations between the lengths of time (R13, H9, H16, H19 in docs/rules.md).
 
 use super::Rulebook;
 use crm_core::time::Span;
