@@ -104,7 +104,7 @@ impl Seat {
         for wish in wishes {
             match wish {
                 Wish::Event(event) => events.push(self.of_cluster(event)),
-                // The voter's writer is joined here, before another run may read the store (AS1).
+                // Another run reads the store when the writer of this one has done with it, by its lock (AS1).
                 Wish::Ended { reason } => events.extend(self.fail(now, reason)),
             }
         }
@@ -200,5 +200,83 @@ impl Seat {
             _ => event.severity,
         };
         Event { text, severity, ..event }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crm_core::id::{StoreId, WriteId};
+    use crm_core::record::Stored;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::{Duration, Instant};
+
+    /// A disk that hangs under one cluster: all others are served by the same loop.
+    #[tokio::test]
+    async fn as1_a_voter_whose_disk_hangs_ends_without_holding_up_the_loop() {
+        let dir = crate::testing::Dir::new();
+        let authkeys = dir.path().join("authkeys");
+        std::fs::write(
+            &authkeys,
+            crm_wire::generate(std::array::from_fn(|at| at as u8)).as_bytes(),
+        )
+        .expect("written");
+        let mode = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&authkeys, mode).expect("mode");
+        let state = dir.path().join("state");
+        let place = Place { cluster: "shop".to_owned(), authkeys, state: state.clone(), port: 0 };
+        let (tell, _inbox) = crate::happening::Tell::channel();
+        let mut now = Time(1_000_000);
+        let mut network = Network::new(now, tell, &["127.0.0.1".parse().expect("address")], 0);
+        let mut seat = Seat::new(now, place);
+        seat.wake(now, &mut network);
+        assert!(matches!(seat.holds, Holds::Voter(_)), "{:?}", seat.problem);
+        let wait = |what: &str, done: &dyn Fn() -> bool| {
+            let begun = Instant::now();
+            while !done() {
+                assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        };
+        let write = |seat: &Seat, number: u64| {
+            let Holds::Voter(voter) = &seat.holds else { panic!("{:?}", seat.problem) };
+            let stored = Stored { writes: number, ..Stored::new(StoreId(number.into())) };
+            voter.write(WriteId(number), Box::new(stored));
+        };
+        let spare = state.join(".state.spare");
+        wait("the first write", &|| state.join("state").exists());
+        write(&seat, 2);
+        wait("the second write", &|| spare.exists());
+        let store = crate::store::Store::new(&state);
+        wait("the second write", &|| {
+            store.load().is_ok_and(|stored| stored.is_some_and(|stored| stored.writes == 2))
+        });
+        // A pipe that nobody reads takes for ever to be opened, as a disk that hangs would.
+        std::fs::remove_file(&spare).expect("a spare file");
+        nix::unistd::mkfifo(&spare, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        write(&seat, 3);
+        let (mut events, mut longest) = (Vec::new(), Duration::ZERO);
+        for _ in 0..210 {
+            now = now + Span::millis(200);
+            let begun = Instant::now();
+            events.extend(seat.wake(now, &mut network));
+            longest = longest.max(begun.elapsed());
+        }
+        let ended = |event: &&Event| event.text.contains("its disk hangs");
+        assert_eq!(events.iter().filter(ended).count(), 1, "{events:?}");
+        assert!(longest < Duration::from_secs(2), "the loop stood still for {longest:?}");
+        // Nobody votes beside the write that may still end.
+        now = now + RETRY;
+        let events = seat.wake(now, &mut network);
+        assert!(events.iter().any(|event| event.text.contains("is held by")), "{events:?}");
+        let reader = std::thread::spawn(move || std::fs::read(spare));
+        let begun = Instant::now();
+        while !matches!(seat.holds, Holds::Voter(_)) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", seat.problem);
+            std::thread::sleep(Duration::from_millis(5));
+            now = now + RETRY;
+            seat.wake(now, &mut network);
+        }
+        let _ = reader.join();
     }
 }

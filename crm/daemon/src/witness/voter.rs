@@ -140,6 +140,11 @@ impl Voter {
         self.node.deadline()
     }
 
+    #[cfg(test)]
+    pub(super) fn write(&self, write: crm_core::id::WriteId, stored: Box<Stored>) {
+        self.writer.write(write, stored);
+    }
+
     pub(super) fn store(&self) -> StoreId {
         self.store
     }
@@ -199,7 +204,13 @@ impl Voter {
                 Output::Write { write, stored } => self.writer.write(write, stored),
                 Output::Event(event) => wishes.push(Wish::Event(event)),
                 Output::Configured { cluster, .. } => self.configured(&cluster, &mut wishes),
-                Output::Halt { reason, .. } => wishes.push(Wish::Ended { reason }),
+                Output::Halt { reason, failed } => {
+                    if failed {
+                        // The loop has other clusters to serve. The lock keeps the next run away till the write is over.
+                        self.writer.abandon();
+                    }
+                    wishes.push(Wish::Ended { reason });
+                }
                 // Nobody asks these of a witness's core; its questions come from the loop itself.
                 Output::Reply { .. } | Output::Status { .. } | Output::Unwatch { .. } => {}
                 Output::Cancel { .. } | Output::CancelFence { .. } | Output::Ping { .. } => {}
