@@ -350,7 +350,7 @@ impl<R: Rules> Node<R> {
             *stand = (*stand).max(now + self.timing.deadtime);
         }
         self.silence_after_stall(now, gap);
-        self.store_after_stall(now);
+        self.store_after_stall(now, gap);
         self.wants_stale = true;
         self.event(Event::warning(
             "stalled",

@@ -71,10 +71,10 @@ impl<R: Rules> Node<R> {
         }
     }
 
-    /// This node did not run for a while: how long the disk took meanwhile is not known.
-    pub(crate) fn store_after_stall(&mut self, now: Time) {
+    /// This node did not run for a while: how long the disk took meanwhile is not known. How long it took before is.
+    pub(crate) fn store_after_stall(&mut self, now: Time, gap: Span) {
         for pending in &mut self.writing {
-            pending.given = now;
+            pending.given = now.min(pending.given + gap);
         }
     }
 

@@ -113,3 +113,28 @@ fn as1_h8_nobody_elsewhere_stops_because_the_coordinators_disk_hangs() {
         assert!(!led.is_empty() && !led.contains(&coordinator), "{config}: {:#?}", lab.log);
     }
 }
+
+/// What is short of processors stands still for a moment now and then: its disk hangs all the same.
+#[test]
+fn as1_short_stalls_hide_no_disk_that_hangs() {
+    let mut lab = Lab::new("device a b c | web@c");
+    lab.run(Span::secs(6));
+    lab.slow_disks.insert("c".into(), HANGS);
+    ask(&mut lab, "a", 1, Command::Migrate { group: "web".into(), to: Some("a".into()) });
+    lab.run(Span::millis(500));
+    let begun = lab.now;
+    let node = lab.machines.get_mut(&"c".into()).and_then(|machine| machine.node.as_mut());
+    let node = node.expect("a node");
+    let (mut now, mut stalls, mut ended) = (begun, 0, None);
+    while ended.is_none() && now.since(begun) < Span::secs(100) {
+        let stands_still = (now.since(begun).as_millis() / 100) % 30 == 29;
+        now = now + Span::millis(if stands_still { 1_100 } else { 100 });
+        node.handle(now, Input::Wake);
+        while let Some(output) = node.poll_output() {
+            stalls += i32::from(matches!(&output, Output::Event(event) if event.kind == "stalled"));
+            ended = ended.or(matches!(output, Output::Halt { .. }).then(|| now.since(begun)));
+        }
+    }
+    assert!(stalls >= 8, "{stalls}");
+    assert!(ended.is_some_and(|ended| ended < Span::secs(60)), "{ended:?}");
+}
