@@ -160,18 +160,28 @@ mod tests {
         let dir = crate::testing::Dir::new();
         let pipe = dir.path().join("slow");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("pipe");
-        let writer = {
-            let pipe = pipe.clone();
-            std::thread::spawn(move || {
-                for _ in 0..2 {
-                    std::fs::write(&pipe, b"A=1\0").expect("written");
-                    std::thread::sleep(Duration::from_millis(20));
+        let (one, other) = run(async {
+            let (one, other) = (read((3, 1), pipe.clone()), read((3, 1), pipe.clone()));
+            tokio::pin!(one, other);
+            // Nobody writes yet, so the first one reads, and the second one has to wait for it.
+            for look in [&mut one, &mut other] {
+                tokio::select! {
+                    biased;
+                    environ = look => panic!("nothing is there to be read: {environ:?}"),
+                    () = std::future::ready(()) => {}
                 }
-            })
-        };
-        let (one, other) =
-            run(async { tokio::join!(read((3, 1), pipe.clone()), read((3, 1), pipe.clone())) });
-        writer.join().expect("written twice");
+            }
+            let first = readers().get(&(3, 1)).copied();
+            assert!(first.is_some(), "it is being read");
+            std::thread::spawn(move || {
+                std::fs::write(&pipe, b"A=1\0").expect("written");
+                while readers().get(&(3, 1)).copied() == first {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                std::fs::write(&pipe, b"A=1\0").expect("written");
+            });
+            tokio::join!(one, other)
+        });
         assert_eq!((one.has("A", "1"), other.has("A", "1")), (Some(true), Some(true)));
     }
 }
