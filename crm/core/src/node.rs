@@ -236,8 +236,8 @@ impl<R: Rules> Node<R> {
             Input::StatusWanted { request } => self.on_status_wanted(request),
             Input::DraftSeen { digest } => self.on_draft(digest),
             Input::WatchdogArmed { armed } => {
+                // What an earlier run left ticking does so also where this one cannot open it.
                 self.watchdog.armed = armed;
-                self.watchdog.inherited &= armed;
                 self.executor_touched = true;
                 self.wants_stale = true;
             }

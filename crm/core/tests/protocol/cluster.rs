@@ -69,6 +69,8 @@ pub(crate) struct Lab {
     pub(crate) asked_to_start: Vec<(NodeId, String, BTreeMap<NodeId, Stored>)>,
     /// How long a stop takes.
     pub(crate) stop_takes: Span,
+    /// Whose watchdog somebody else has open: so many tries to feed it fail.
+    pub(crate) busy_dogs: BTreeMap<NodeId, u32>,
     /// Disks that take longer than the others.
     pub(crate) slow_disks: BTreeMap<NodeId, Span>,
     /// A packet of this sender that it names is lost.
@@ -129,6 +131,7 @@ impl Lab {
             watching: false,
             asked_to_start: vec![],
             stop_takes: Span::millis(20),
+            busy_dogs: BTreeMap::new(),
             slow_disks: BTreeMap::new(),
             loses: None,
             stop_fails: None,
@@ -260,6 +263,13 @@ impl Lab {
                         if op.action == Action::Stop { self.stop_takes } else { Span::millis(20) };
                     self.ops.push_back((now + takes, name.clone(), *op));
                     self.ops.make_contiguous().sort_by_key(|(at, ..)| *at);
+                }
+                Output::Watchdog(WatchdogDuty::Feed { .. })
+                    if self.busy_dogs.get(name).is_some_and(|tries| *tries > 0) =>
+                {
+                    self.busy_dogs.entry(name.clone()).and_modify(|tries| *tries -= 1);
+                    let denied = Input::WatchdogArmed { armed: false };
+                    self.flight.push_front((now, name.clone(), name.clone(), denied));
                 }
                 Output::Watchdog(WatchdogDuty::Feed { margin }) => {
                     let opened = machine.dog.is_none();

@@ -287,3 +287,21 @@ fn h16_the_status_says_whose_watchdog_is_armed() {
     // Of two votes, watchdogs prove nothing and stand by.
     assert_eq!(armed("none a+ b+"), [Some(false); 2]);
 }
+
+/// The same, and somebody else has the device open for a moment: it ticks on, so it is tried again.
+#[test]
+fn h16_an_inherited_watchdog_that_cannot_be_opened_at_first_is_tried_again() {
+    let mut lab = Lab::new("none a+ b+ c+ | g@c h@a i@b");
+    lab.run(Span::secs(6));
+    lab.machines.get_mut(&"c".into()).expect("c").node = None;
+    lab.run(Span::millis(100));
+    apply(&mut lab, "b", 1, "none a+ b+ c | g@c h@a i@b");
+    lab.run(Span::secs(1));
+    lab.busy_dogs.insert("c".into(), 2);
+    lab.restart_daemon(&"c".into());
+    lab.run(Span::secs(60));
+    assert_eq!(lab.busy_dogs[&"c".into()], 0, "{}", lab.log.join("\n"));
+    assert!(!lab.log.iter().any(|line| line.contains("RESET")), "{}", lab.log.join("\n"));
+    assert_eq!(lab.holders("g"), ["c"], "{}", lab.log.join("\n"));
+    once(&lab);
+}
