@@ -150,8 +150,8 @@ impl<R: Rules> Node<R> {
         self.become_coordinator(epoch, best, &[self.id.clone()].into(), dead, asked);
     }
 
-    /// How long this node waits in a tie before it shoots: the side that hosts less, by the
-    /// record and never by volatile state, lets the other go first.
+    /// How long this node waits in a tie before it shoots: the side that hosts less (by the groups' `priority`, then
+    /// their number), by the record and never by volatile state, lets the other go first.
     pub(crate) fn tie_delay(&self, missing: &BTreeSet<NodeId>) -> Span {
         let (Some(cluster), Some(record)) = (&self.config, self.record()) else {
             return Span::ZERO;
@@ -159,9 +159,16 @@ impl<R: Rules> Node<R> {
         let crate::model::Fencing::Devices { delay, .. } = &cluster.fencing else {
             return Span::ZERO;
         };
-        let mine = record.hosted_by(&self.id);
+        let stake = |node: &NodeId| {
+            let owned = record.grants.iter().filter(|(_, grant)| grant.owner == *node);
+            let priority =
+                |group| cluster.group(group).map_or(0, |group| i64::from(group.priority));
+            let important: i64 = owned.map(|(group, _)| priority(group)).sum();
+            (important, record.hosted_by(node))
+        };
+        let mine = stake(&self.id);
         let waits = missing.iter().any(|other| {
-            let theirs = record.hosted_by(other);
+            let theirs = stake(other);
             theirs > mine || (theirs == mine && self.id > *other)
         });
         if waits { *delay } else { Span::ZERO }

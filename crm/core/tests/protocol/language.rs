@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// The first word of a configuration text: `device` or `none`; then the nodes; then after `|` the
 /// groups, each with its preferred nodes, `:auto` for failback, `:after=GROUP,…`, `:with=GROUP,…`,
-/// `:of=RESOURCE,…`, `:block` for what is done about a failure. A resource named `copy…` has one on every node.
+/// `:of=RESOURCE,…`, `:priority=N`, `:block` for what is done about a failure. A resource named `copy…` has one on every node.
 pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
     let (head, groups) = text.split_once('|').unwrap_or((text, ""));
     let mut words = head.split_whitespace();
@@ -65,7 +65,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
             let (name, prefer) = head.split_once('@').unwrap_or((head, ""));
             let (mut failback, mut after, mut with) = (Failback::Manual, vec![], vec![]);
             let mut things = vec!["r"];
-            let mut on_fail = OnFail::Restart;
+            let (mut on_fail, mut priority) = (OnFail::Restart, 0);
             for option in options {
                 let (key, value) = option.split_once('=').unwrap_or((option, ""));
                 let named = || value.split(',').map(GroupId::new).collect();
@@ -74,6 +74,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
                     "after" => after = named(),
                     "with" => with = named(),
                     "of" => things = value.split(',').collect(),
+                    "priority" => priority = value.parse().unwrap_or_else(|_| panic!("{value}")),
                     "block" => on_fail = OnFail::Block,
                     other => panic!("unknown option {other}"),
                 }
@@ -92,7 +93,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
                 avoids: vec![],
                 starts_after: after,
                 follow: None,
-                priority: 0,
+                priority,
                 restart: RestartPolicy { count: 3, window: Span::secs(600) },
                 failure_expiry: Span::secs(3600),
                 unsafe_failover: false,

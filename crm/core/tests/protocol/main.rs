@@ -100,6 +100,24 @@ fn h26_a_cut_in_two_ends_with_one_survivor() {
     assert_eq!(alive, 1);
 }
 
+/// Who hosts what matters more shoots first, then who hosts more of it, then the first by name.
+#[test]
+fn r6_in_a_tie_the_side_with_more_at_stake_shoots_first() {
+    for (groups, survivor) in [
+        ("f@a g@b h@b", "b"),
+        ("f@a:priority=5 g@b h@b", "a"),
+        ("f@a:priority=5 g@b:priority=6", "b"),
+        ("f@a g@b", "a"),
+    ] {
+        let mut lab = Lab::new(&format!("device a b | {groups}"));
+        lab.run(Span::secs(6));
+        lab.cut("a", "b");
+        lab.run(Span::secs(10));
+        let other = if survivor == "a" { "b" } else { "a" };
+        assert_eq!(lab.fenced, [other.into()], "{groups}: {}", lab.log.join("\n"));
+    }
+}
+
 #[test]
 fn h30_a_minority_of_three_never_shoots() {
     let mut lab = Lab::new("device a b c");
