@@ -33,6 +33,15 @@ fn every_promise_is_kept_on_every_layout() {
     assert!(totals.figures.survived.values().sum::<u64>() > 0, "{:?}", totals.figures);
 }
 
+/// As many voters as there may be.
+#[test]
+fn every_promise_is_kept_with_seven_voters() {
+    let plan = Plan::draw(0, layouts::find("seven").unwrap(), None);
+    let verdict = Runner::sound().run(&plan, Keep::Nothing).unwrap();
+    assert_eq!(verdict.violation, None);
+    assert!(verdict.figures.commits > 0, "{:?}", verdict.figures);
+}
+
 #[test]
 fn a_campaign_begins_no_run_after_its_time() {
     let order = Campaign {

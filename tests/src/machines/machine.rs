@@ -132,6 +132,12 @@ pub struct Machine {
     qmp: Option<Qmp>,
 }
 
+/// The driver of the guests' watchdog, as `CRM_WATCHDOG_DRIVER` says: `softdog`, or `i6300esb`, a board's own watchdog, which the
+/// emulator has too and which does not need a kernel that runs.
+pub fn watchdog_driver() -> String {
+    std::env::var("CRM_WATCHDOG_DRIVER").unwrap_or_else(|_| "softdog".to_owned())
+}
+
 impl Machine {
     pub(super) fn new(
         specification: &Specification,
@@ -216,6 +222,9 @@ impl Machine {
             );
             let device = format!("virtio-blk-pci,drive=disk{n},id=drive{n}");
             add(&["-drive", &drive, "-device", &device]);
+        }
+        if watchdog_driver() == "i6300esb" {
+            add(&["-device", "i6300esb", "-action", "watchdog=reset"]);
         }
         add(&["-append", &words]);
         let sockets = vec![

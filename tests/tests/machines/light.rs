@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crm_tests::machines::images::copy_sparse;
+use crm_tests::machines::machine::watchdog_driver;
 use crm_tests::machines::{Laboratory, Machine, Specification};
 
 use crate::layout;
@@ -221,7 +222,7 @@ impl Light {
 
 /// The machine's own part of a boot: drivers, then the daemon.
 fn start(node: &mut Machine) {
-    node.ok("modprobe drbd; modprobe softdog").unwrap();
+    node.ok(&format!("modprobe drbd; modprobe {}", watchdog_driver())).unwrap();
     // What the host's daemons would be told is told to these.
     let filter =
         std::env::var("CRM_LOG_FILTER").map(|set| format!("export CRM_LOG_FILTER='{set}'; "));
