@@ -1,9 +1,8 @@
-//! One thread for all clusters. Writes and looks at key files have threads of their own; only the start of a
-//! voter reads its two small files here.
+//! One thread for all clusters. Whatever may wait for a disk has threads of its own.
 
 use super::keys::Changed;
 use super::network::Network;
-use super::seat::Seat;
+use super::seat::{Said, Seat};
 use crate::clock;
 use crate::control::Question;
 use crate::events::EventLog;
@@ -62,7 +61,7 @@ impl Witness {
             tokio::select! {
                 () = timer.due() => {}
                 () = self.network.readable() => self.take_packets(),
-                (seat, happening) = next(&mut self.seats) => self.take(seat, happening),
+                (seat, said) = next(&mut self.seats) => self.take(seat, said),
                 Some((seat, keys)) = ears.keys.recv() => {
                     if let Some(seat) = self.seats.get_mut(seat) {
                         let events = seat.keys_changed(clock::now(), keys);
@@ -119,9 +118,9 @@ impl Witness {
         }
     }
 
-    fn take(&mut self, seat: usize, happening: Happening) {
+    fn take(&mut self, seat: usize, said: Said) {
         if let Some(seat) = self.seats.get_mut(seat) {
-            let events = seat.happened(clock::now(), happening, &mut self.network);
+            let events = seat.happened(clock::now(), said, &mut self.network);
             self.record(events);
         }
     }
@@ -189,11 +188,11 @@ impl Witness {
 }
 
 /// The next thing that a voter's own threads have to say.
-async fn next(seats: &mut [Seat]) -> (usize, Happening) {
+async fn next(seats: &mut [Seat]) -> (usize, Said) {
     std::future::poll_fn(|context| {
         for (number, seat) in seats.iter_mut().enumerate() {
-            if let Poll::Ready(Some(happening)) = seat.poll_inbox(context) {
-                return Poll::Ready((number, happening));
+            if let Poll::Ready(Some(said)) = seat.poll_inbox(context) {
+                return Poll::Ready((number, said));
             }
         }
         Poll::Pending

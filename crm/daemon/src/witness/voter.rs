@@ -17,7 +17,9 @@ use crm_core::status::Status;
 use crm_core::time::Time;
 use crm_core::{Destination, Input, Node, Output, Start};
 use crm_wire::{AuthKeys, ClusterId, Endpoint};
+use nix::fcntl::Flock;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -64,12 +66,20 @@ pub(super) enum Wish {
     },
 }
 
-impl Voter {
-    /// Reads keys and store, and begins. A store that was never written is a new voter's.
+/// What a run begins with.
+pub(super) struct Files {
+    keys: AuthKeys,
+    lock: Flock<File>,
+    store: Store,
+    loaded: Option<Stored>,
+}
+
+impl Files {
+    /// Reads keys and store. For a thread: a disk that hangs may never answer.
     ///
     /// # Errors
     /// What is wrong with a file, with the way out.
-    pub(super) fn start(now: Time, place: &Place) -> Result<(Voter, Vec<Event>), String> {
+    pub(super) fn read(place: &Place) -> Result<Files, String> {
         let keys = keys::load(&place.authkeys).map_err(|error| {
             let (reason, _) = error.split_once("\nhint: ").unwrap_or((&error, ""));
             format!("{reason}\nhint: copy the cluster's authkeys there with mode 600")
@@ -87,6 +97,21 @@ impl Voter {
                 path = store.file().display()
             )
         })?;
+        Ok(Files { keys, lock, store, loaded })
+    }
+}
+
+impl Voter {
+    /// A store that was never written is a new voter's.
+    ///
+    /// # Errors
+    /// The kernel has no thread or no random number to give.
+    pub(super) fn begin(
+        now: Time,
+        place: &Place,
+        files: Files,
+    ) -> Result<(Voter, Vec<Event>), String> {
+        let Files { keys, lock, store, loaded } = files;
         let mut events = Vec::new();
         let stored = match loaded {
             Some(stored) => stored,
