@@ -350,7 +350,7 @@ impl<R: Rules> Node<R> {
             .filter_map(|peer| peer.heartbeat.as_ref())
             .any(|beat| beat.epoch > epoch);
         if above && self.coordinating().is_some_and(|c| c.committed.is_some()) {
-            self.stand(Epoch(self.highest_epoch.max(epoch).0 + 1));
+            self.stand(self.next_epoch());
             return;
         }
         self.commit_if_decided();

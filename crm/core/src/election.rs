@@ -15,10 +15,6 @@ use crate::rules::{Rule, Rules};
 use crate::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How far an epoch by an operator's word is from the last one that this node knows of: more than the elections that
-/// who is called dead can have won meanwhile.
-const WORD_STEP: u64 = 10_000;
-
 /// What a node is doing about leadership.
 #[derive(Clone, Debug, Hash)]
 pub(crate) enum Role {
@@ -93,11 +89,13 @@ impl<R: Rules> Node<R> {
         Span::millis(rank * 40) + Span(self.spread(5_000))
     }
 
-    /// All voters but this node, of both sets, and who may be one by now for all that this node knows (R20).
+    /// All voters but this node, of both sets, who may be one by now for all that this node knows (R20), and whom the only
+    /// voter asks, too (R16).
     fn other_voters(&self) -> Vec<NodeId> {
         let Some(record) = self.record() else { return Vec::new() };
         let voters = record.voters.keys().chain(record.old_voters.keys()).cloned();
-        let all: BTreeSet<NodeId> = voters.chain(self.other_heirs(record)).collect();
+        let others = self.other_heirs(record).into_iter().chain(self.company_to_ask(record));
+        let all: BTreeSet<NodeId> = voters.chain(others).collect();
         all.into_iter().filter(|voter| *voter != self.id).collect()
     }
 
@@ -165,10 +163,7 @@ impl<R: Rules> Node<R> {
     }
 
     fn ask(&mut self) {
-        // Who is called dead may have led epochs that this node does not know of: alone, where no vote of
-        // this node's was needed. None of them may be this one (I6, H35).
-        let step = if self.commands.words.is_empty() { 1 } else { WORD_STEP };
-        let epoch = Epoch(self.highest_epoch.max(self.stored.epoch).0 + step);
+        let epoch = self.next_epoch();
         self.role = Role::Asking(Asking {
             epoch,
             yes: [self.id.clone()].into(),
@@ -194,6 +189,7 @@ impl<R: Rules> Node<R> {
             && self.coordinator_lease_left() > Span::ZERO;
         let granted = epoch > self.stored.epoch
             && !leads
+            && !self.keeps_its_vote()
             && self.live_leader().is_none_or(|leader| leader.node == *from)
             && self.fork.is_none();
         let stamp = self.durable.stamp;
@@ -320,6 +316,10 @@ impl<R: Rules> Node<R> {
             self.send(from, Message::Behind { epoch });
             return;
         }
+        if self.keeps_its_vote() {
+            return;
+        }
+        self.gives_its_vote_away();
         self.adopt_epoch(epoch);
         self.stored.vote = Some(from.clone());
         self.stand_at = Some(self.now + self.timing.election);

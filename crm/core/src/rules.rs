@@ -31,6 +31,11 @@ pub enum Rule {
     TieNeedsAuthority,
     /// R16, H23: the only voter of its record, when it boots, hears out or fences who may have gone on by a word.
     AloneLooksFirst,
+    /// R16, H35: and leads only with the votes of those who are heard, which are not given while anything may run there.
+    CompanyIsAsked,
+    /// I6, H35: who alone votes, or is about to by a word, leads in epochs that no other node of its configuration can lead
+    /// in so: neither knows of the other's.
+    AloneHasItsEpochs,
     /// R6: a tie is decided only after the fence succeeded.
     FenceIsAwaited,
     /// H30: a coordinator fences for a loss only while a deciding set of voters is heard.

@@ -50,7 +50,7 @@ impl<R: Rules> Node<R> {
     }
 
     /// Whether everything is proved stopped here. Of a run that knows no configuration nothing is.
-    fn nothing_runs(&self) -> bool {
+    pub(crate) fn nothing_runs(&self) -> bool {
         self.config.is_some() && self.executor.everything_stopped()
     }
 

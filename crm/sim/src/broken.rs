@@ -373,6 +373,14 @@ pub fn all() -> Vec<Broken> {
         directed("told-too-soon", &[AuthorityAwaitsMove], Course::BackTooSoon, 20, ONE_NODE),
         directed("alone-looks-nowhere", &[AloneLooksFirst], Course::BackAlone, 20, ONE_NODE),
         directed("lift-overtaken", &[LiftNamesItsBan], Course::LateLift, 20, FRESH),
+        directed("company-not-asked", &[CompanyIsAsked], Course::BesideARestart, 20, ONE_NODE),
+        directed(
+            "epochs-shared",
+            &[AloneHasItsEpochs],
+            Course::OneEpochEach,
+            20,
+            &["one_coordinator_per_epoch", "a_stamp_names_one_record"],
+        ),
         directed("histories-merged", &[HistoriesStayApart], Course::Parted, 20, APART),
         directed("lease-not-nested", &[LeaseIsNested], Course::Chain, 20, ONE_NODE),
     ]

@@ -103,6 +103,8 @@ caught! {
     r13_stall_keeps_lease "stall-keeps-lease"
     h5_proof_outlives_epoch "proof-outlives-epoch"
     r16_alone_looks_nowhere "alone-looks-nowhere"
+    r16_company_not_asked "company-not-asked"
+    i6_epochs_shared "epochs-shared"
     h35_histories_merged "histories-merged"
     h9_lease_not_nested "lease-not-nested"
     h13_report_not_bound "report-not-bound"

@@ -41,9 +41,9 @@ fn search_without<R: Rules>(
 fn every_placement_of_one_fault_keeps_every_promise() {
     let mut states = 0;
     let searches: [(&str, &[&str]); 3] = [
-        ("pair", &["calm", "owner-dies", "banned", "cut", "daemon-restarts"]),
+        ("pair", &["calm", "owner-dies", "banned", "cut", "daemon-restarts", "parts", "parts-cut"]),
         ("pair-none", &["owner-dies", "cut"]),
-        ("pair-tied", &["calm", "daemon-restarts"]),
+        ("pair-tied", &["calm", "daemon-restarts", "parts"]),
     ];
     for (layout, stories) in searches {
         for story in stories {
@@ -109,6 +109,11 @@ fn h16_fed_on_opening_is_found() {
 #[test]
 fn h17_fed_while_stopping_is_found() {
     must_be_found("fed-while-stopping", "trio-watchdog", "isolated", 1, ONE_NODE);
+}
+
+#[test]
+fn r16_company_not_asked_is_found() {
+    must_be_found("company-not-asked", "pair", "parts-cut", 1, ONE_NODE);
 }
 
 const HISTORY: &str = "a_committed_change_is_in_every_later_committed_record";

@@ -12,6 +12,9 @@
 //!   followed or to be told so; this node does not stand beside it.
 //! - Who is not heard within `initdead`, and has a device, is fenced first.
 //! - Who has no device is waited for as long, and no longer: nothing could prove it dead, and the record is a committed one.
+//! - Who is heard and obeys nothing yet may have a daemon that has just restarted, with all its groups running by a history of
+//!   its own. So it is asked for its vote, which is not needed: this node leads with it only. Who alone votes in its own record
+//!   gives none while anything may run there; once it has given one it starts nothing, and looks first as this node does.
 //!
 //! Under maintenance, and where everything was stopped, nobody is fenced; there it waits, as in a tie. A word of an operator
 //! about who is missing ends every wait. Nobody gets authority by any of this that had not got it before.
@@ -26,6 +29,10 @@ use crate::rules::{Rule, Rules};
 use crate::time::Time;
 use std::collections::BTreeSet;
 
+/// How far an epoch by an operator's word is from the last one that this node knows of: more than the elections that
+/// who is called dead can have won meanwhile.
+const WORD_STEP: u64 = 10_000;
+
 /// What the only voter knows of those who may have gone on without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Company {
@@ -33,6 +40,8 @@ pub(crate) enum Company {
     Clear,
     /// This one is heard and has a newer record, or obeys one of another history.
     Ahead(NodeId),
+    /// These are heard, and have not given this candidacy their votes.
+    Unasked(BTreeSet<NodeId>),
     /// These were heard with a newer record, and are silent now.
     Passed(BTreeSet<NodeId>),
     /// These are silent and not proved dead; from then on they count as unheard.
@@ -53,8 +62,7 @@ impl<R: Rules> Node<R> {
             .as_ref()
             .and_then(|cluster| cluster.node(name))
             .is_some_and(|node| node.voter);
-        let passed =
-            stamp > self.stamp() && self.record().is_some_and(|own| self.alone_votes_in(own));
+        let passed = stamp > self.stamp() && self.votes_alone();
         let known = if passed { stamp } else { Stamp::default() };
         if runs
             && !self.is_witness()
@@ -77,11 +85,71 @@ impl<R: Rules> Node<R> {
     }
 
     /// R16: of a run that has obeyed nothing yet, and whose record leaves the decision to this node alone.
+    fn looks_first(&self, record: &Record) -> bool {
+        !self.joined && R::holds(Rule::AloneLooksFirst) && self.alone_votes_in(record)
+    }
+
+    /// Whose votes are asked for though none is needed.
+    pub(super) fn company_to_ask(&self, record: &Record) -> impl Iterator<Item = NodeId> {
+        let asks = self.looks_first(record) && R::holds(Rule::CompanyIsAsked);
+        self.stored.company.keys().filter(move |_| asks).cloned()
+    }
+
+    /// Whether it would vote, while that is asked; whether it has, after that.
+    fn has_answered(&self, name: &NodeId) -> bool {
+        match &self.role {
+            Role::Asking(asking) => asking.yes.contains(name),
+            Role::Candidate(candidate) => candidate.votes.contains_key(name),
+            Role::Follower | Role::Coordinator(_) => false,
+        }
+    }
+
+    /// Whoever asks for a vote here has none in this node's record: this node alone has. What runs here may be no part
+    /// of the other's history.
+    pub(super) fn keeps_its_vote(&self) -> bool {
+        R::holds(Rule::CompanyIsAsked) && self.votes_alone() && !self.nothing_runs()
+    }
+
+    /// It has given it to somebody who does not vote in its record: it looks first before it leads again.
+    pub(super) fn gives_its_vote_away(&mut self) {
+        if R::holds(Rule::CompanyIsAsked) && self.votes_alone() {
+            self.joined = false;
+        }
+    }
+
+    pub(super) fn votes_alone(&self) -> bool {
+        self.record().is_some_and(|own| self.alone_votes_in(own))
+    }
+
+    /// The epoch to stand in: above all that this node knows of.
+    ///
+    /// Who is called dead may have led epochs that it does not know of: alone, where no vote of this node's was needed. None
+    /// of them may be this one (I6, H35), nor may any in which that one leads when it is back. So a word makes a long step, and
+    /// who decides alone has epochs of its own, as many apart as nodes are configured.
+    pub(crate) fn next_epoch(&self) -> Epoch {
+        let by_word = !self.commands.words.is_empty();
+        let step = if by_word { WORD_STEP } else { 1 };
+        let next = self.highest_epoch.max(self.stored.epoch).0 + step;
+        let nodes = self
+            .config
+            .as_ref()
+            .map(|cluster| &cluster.nodes)
+            .filter(|_| (by_word || self.votes_alone()) && R::holds(Rule::AloneHasItsEpochs));
+        let Some(nodes) = nodes else { return Epoch(next) };
+        let (count, own) = (nodes.len() as u64, nodes.iter().filter(|node| node.id < self.id));
+        let short = (own.count() as u64 + count - next.checked_rem(count).unwrap_or(0))
+            .checked_rem(count)
+            .unwrap_or(0);
+        Epoch(next + short)
+    }
+
+    /// Who may have gone on, and what is known of that.
     pub(super) fn company(&self, record: &Record) -> Company {
-        if self.joined || !R::holds(Rule::AloneLooksFirst) || !self.alone_votes_in(record) {
+        if !self.looks_first(record) {
             return Company::Clear;
         }
-        let (mut silent, mut passed) = (BTreeSet::new(), BTreeSet::new());
+        let (mut silent, mut passed, mut unasked) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut from = self.started;
         for (name, known) in &self.stored.company {
             let Some(peer) = self.peers.get(name) else { continue };
@@ -92,10 +160,13 @@ impl<R: Rules> Node<R> {
                 return Company::Ahead(name.clone());
             }
             let by_word = peer.proof.as_ref().is_some_and(|proof| proof.by == ProofBy::Operator);
-            if (peer.alive && peer.heartbeat.is_some())
-                || by_word
-                || (peer.is_proved_dead() && !ahead)
-            {
+            if peer.alive && peer.heartbeat.is_some() {
+                if R::holds(Rule::CompanyIsAsked) && !self.has_answered(name) {
+                    unasked.insert(name.clone());
+                }
+                continue;
+            }
+            if by_word || (peer.is_proved_dead() && !ahead) {
                 continue;
             }
             if ahead {
@@ -114,7 +185,8 @@ impl<R: Rules> Node<R> {
         match (passed.is_empty(), silent.is_empty()) {
             (false, _) => Company::Passed(passed),
             (true, false) => Company::Silent(silent, from),
-            (true, true) => Company::Clear,
+            (true, true) if unasked.is_empty() => Company::Clear,
+            (true, true) => Company::Unasked(unasked),
         }
     }
 
@@ -178,6 +250,13 @@ impl<R: Rules> Node<R> {
             Company::Ahead(name) => Some((
                 BTreeSet::new(),
                 format!("node {name} went on without this node, which waits for its record"),
+            )),
+            Company::Unasked(names) => Some((
+                BTreeSet::new(),
+                format!(
+                    "this node alone votes, and {} may have gone on by an operator's word: it waits for a vote from there, which is given once nothing runs there. If that does not come, the histories have parted: decide whose changes to keep",
+                    super::list(&names)
+                ),
             )),
             Company::Passed(names) => {
                 let who = super::list(&names);

@@ -77,6 +77,73 @@ fn h35_the_only_voter_does_not_stand_beside_one_that_went_on_by_another_history(
     }
 }
 
+/// And where the one that runs obeys nothing, because its daemon has just restarted, the other does not take it for company
+/// that has seen less.
+#[test]
+fn h35_the_only_voter_does_not_stand_beside_one_that_runs_and_obeys_nothing_yet() {
+    for late in (0..3_000).step_by(150) {
+        let mut lab = b_went_on("device a b | web@a");
+        lab.cut("a", "b");
+        lab.boot(&"a".into());
+        lab.run(Span::secs(10));
+        assert_eq!((lab.fenced.len(), lab.holders("web").as_slice()), (1, &["a".to_owned()][..]));
+        lab.fence_takes = Span::secs(10_000);
+        lab.boot(&"b".into());
+        lab.run(Span::millis(late));
+        lab.restart_daemon(&"a".into());
+        lab.cut.clear();
+        lab.run(Span::secs(20));
+        once(&lab);
+        assert_eq!(lab.holders("web"), ["a"], "{late} ms: {}", lab.log.join("\n"));
+        let warnings = lab.status("b").warnings.join("\n");
+        assert!(warnings.contains("it waits for a vote from there"), "{late} ms: {warnings}");
+        if late % 300 == 0 {
+            // Once nothing runs there, it is led as any other that has seen less.
+            lab.crash(&"a".into());
+            lab.boot(&"a".into());
+            lab.run(Span::secs(20));
+            assert_eq!(lab.holders("web"), ["b"], "{late} ms: {}", lab.log.join("\n"));
+        } else {
+            // Or what b has is given up, and what runs goes on.
+            lab.crash(&"b".into());
+            lab.run(Span::secs(3));
+            ask(&mut lab, "a", 9, Command::ConfirmDead { node: "b".into() });
+            lab.run(Span::secs(5));
+            assert!(lab.status("a").coordinator.is_some(), "{late} ms: {}", lab.log.join("\n"));
+            assert_eq!(lab.holders("web"), ["a"], "{late} ms: {}", lab.log.join("\n"));
+        }
+        once(&lab);
+    }
+}
+
+/// I6, H35: both have gone on apart. They hear one another for a moment, in which the one that runs is elected above the
+/// epoch of the other; that one has not heard of it, has the first fenced, and is elected above the same epoch.
+#[test]
+fn i6_two_that_went_on_apart_never_lead_in_one_epoch() {
+    let mut lab = b_went_on("device a b | web@a");
+    lab.cut("a", "b");
+    lab.boot(&"a".into());
+    lab.run(Span::secs(10));
+    lab.boot(&"b".into());
+    lab.run(Span::millis(300));
+    let on_disk = |lab: &Lab, name: &str| lab.machines[&NodeId::new(name)].disk.epoch;
+    lab.cut.clear();
+    for _ in 0..1_000 {
+        if on_disk(&lab, "a") > on_disk(&lab, "b") {
+            break;
+        }
+        lab.run(Span::millis(1));
+    }
+    lab.cut("a", "b");
+    let above = on_disk(&lab, "a");
+    assert!(above > on_disk(&lab, "b"), "{}", lab.log.join("\n"));
+    lab.run(Span::secs(5));
+    once(&lab);
+    assert_eq!(lab.fenced, ["b".into(), "a".into()], "{}", lab.log.join("\n"));
+    assert_eq!(lab.holders("web"), ["b"], "{}", lab.log.join("\n"));
+    assert_ne!(on_disk(&lab, "b"), above, "{}", lab.log.join("\n"));
+}
+
 /// The device does not answer: nothing runs twice, and who is asked for is told.
 #[test]
 fn r16_the_only_voter_waits_where_its_peer_cannot_be_fenced() {

@@ -41,6 +41,10 @@ pub enum Course {
     Parted,
     /// H24: the word that a copy is whole again is overtaken by a new ban.
     LateLift,
+    /// R16, H35: both have gone on, and the daemon of the one that runs everything restarts as the other is back.
+    BesideARestart,
+    /// I6: both have gone on, and both are elected above the same epoch.
+    OneEpochEach,
 }
 
 /// Every directed plan: name, plan, layout.
@@ -62,6 +66,8 @@ pub const COURSES: &[(&str, Course, &str)] = &[
     ("back-alone", Course::BackAlone, "pair"),
     ("parted", Course::Parted, "pair"),
     ("late-lift", Course::LateLift, "pair"),
+    ("beside-a-restart", Course::BesideARestart, "pair"),
+    ("one-epoch-each", Course::OneEpochEach, "pair"),
 ];
 
 impl Course {
@@ -98,6 +104,8 @@ impl Course {
             Course::BackAlone => alone::back_alone(driver),
             Course::Parted => alone::parted(driver),
             Course::LateLift => bans::late_lift(driver),
+            Course::BesideARestart => alone::beside_a_restart(driver),
+            Course::OneEpochEach => alone::one_epoch_each(driver),
             Course::BackTooSoon => authority::back_too_soon(driver),
         }
     }

@@ -220,6 +220,8 @@ fn truth<R: Rules>(world: &World<R>, hasher: &mut Canonical) {
     world.ghost.coordinators.last_key_value().hash(hasher);
     if let Some(lost) = &world.ghost.lost {
         (lost.after, lost.until, lost.met, lost.apart).hash(hasher);
+        // Which epochs are whose (I6).
+        (hasher.newest.0 % world.machines.len() as u64).hash(hasher);
         // Where histories have parted, whose past is in whose.
         for machine in &world.machines {
             let Some(record) = &machine.disk.durable().record else { continue };

@@ -42,6 +42,8 @@ pub enum Story {
     /// One of two dies, and later the other, which went on alone; an operator lets the first go on without
     /// what only the other knew, and then that one is back (R20, H23, H35).
     Parts,
+    /// The same, and the one that is back does not hear the other at first, so that it has it fenced and goes on, too.
+    PartsCut,
 }
 
 /// Every story, with its name.
@@ -59,6 +61,7 @@ pub const STORIES: &[(&str, Story)] = &[
     ("leaves", Story::Leaves),
     ("stops-all", Story::StopsAll),
     ("parts", Story::Parts),
+    ("parts-cut", Story::PartsCut),
 ];
 
 impl Story {
@@ -70,7 +73,13 @@ impl Story {
     /// Whether something of it can happen in this layout.
     #[must_use]
     pub fn suits(self, layout: &Layout) -> bool {
-        self != Story::Parts || (layout.machines().len() == 2 && layout.device)
+        !self.parts() || (layout.machines().len() == 2 && layout.device)
+    }
+
+    /// Whether two histories may go on in it.
+    #[must_use]
+    pub fn parts(self) -> bool {
+        matches!(self, Story::Parts | Story::PartsCut)
     }
 
     #[must_use]
@@ -95,18 +104,21 @@ impl Story {
             Story::StopsAll => {
                 vec![act(START, Wish::StopCluster), act(START + 10 * SECOND, Wish::StartCluster)]
             }
-            Story::Parts => {
+            Story::Parts | Story::PartsCut => {
                 vec![Act { at: START + 26 * SECOND, seat: 1, wish: Wish::AcceptLoss { node: 0 } }]
             }
             _ => Vec::new(),
         };
         let dies = |seat, at, lasts| Fault { at, lasts, kind: Kind::Crash { seat } };
-        let faults = match self {
-            Story::Parts => {
-                vec![dies(1, START, 22 * SECOND), dies(0, START + 20 * SECOND, 16 * SECOND)]
-            }
-            _ => Vec::new(),
-        };
+        let mut faults = Vec::new();
+        if self.parts() {
+            faults.extend([dies(1, START, 22 * SECOND), dies(0, START + 20 * SECOND, 16 * SECOND)]);
+        }
+        if self == Story::PartsCut {
+            let paths = [(0, 1), (1, 0)].map(|(from, to)| Path { from, to, link: None });
+            let kind = Kind::Cut(paths.to_vec());
+            faults.push(Fault { at: START + 23 * SECOND, lasts: LONG + SECOND, kind });
+        }
         let plan = Plan {
             seed: 0,
             layout,
