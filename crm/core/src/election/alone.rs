@@ -136,10 +136,11 @@ impl<R: Rules> Node<R> {
             .map(|cluster| &cluster.nodes)
             .filter(|_| (by_word || self.votes_alone()) && R::holds(Rule::AloneHasItsEpochs));
         let Some(nodes) = nodes else { return Epoch(next) };
-        let (count, own) = (nodes.len() as u64, nodes.iter().filter(|node| node.id < self.id));
-        let short = (own.count() as u64 + count - next.checked_rem(count).unwrap_or(0))
-            .checked_rem(count)
-            .unwrap_or(0);
+        // 1, 2, 3 and so on by name, and then round again.
+        let count = nodes.len() as u64;
+        let own = 1 + nodes.iter().filter(|node| node.id < self.id).count() as u64;
+        let passed = next.checked_rem(count).unwrap_or(0);
+        let short = (own + count - passed).checked_rem(count).unwrap_or(0);
         Epoch(next + short)
     }
 
