@@ -128,7 +128,7 @@ fn as1_short_stalls_hide_no_disk_that_hangs() {
     let (mut now, mut stalls, mut ended) = (begun, 0, None);
     while ended.is_none() && now.since(begun) < Span::secs(100) {
         let stands_still = (now.since(begun).as_millis() / 100) % 30 == 29;
-        now = now + Span::millis(if stands_still { 1_100 } else { 100 });
+        now += Span::millis(if stands_still { 1_100 } else { 100 });
         node.handle(now, Input::Wake);
         while let Some(output) = node.poll_output() {
             stalls += i32::from(matches!(&output, Output::Event(event) if event.kind == "stalled"));
