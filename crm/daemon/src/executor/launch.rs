@@ -30,7 +30,7 @@ const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) type Awaited = Rc<RefCell<BTreeSet<i32>>>;
 
 /// What to start.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
     pub(crate) own_name: Option<&'static str>,

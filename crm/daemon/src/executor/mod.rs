@@ -17,6 +17,7 @@ mod launch;
 mod leftover;
 mod procfs;
 mod reaper;
+pub(crate) mod room;
 mod second_look;
 mod speech;
 mod started;
@@ -37,6 +38,7 @@ pub(crate) use leftover::settle;
 pub(crate) use reaper::Reaper;
 pub(crate) use tail::last_line;
 
+use self::room::Refused;
 use self::second_look::Look;
 use crate::happening::{Happening, Tell};
 use crate::timing::mark;
@@ -177,15 +179,23 @@ async fn one_call(
         priority: call.own_name.and(surroundings.priority),
     };
     let program = launch.program.display().to_string();
-    let mut running = match launch.start(&surroundings.awaited) {
-        Ok(running) => running,
-        Err(error) => {
+    let timeout = Duration::from_micros(operation.timeout.as_micros());
+    let start = || launch.clone().start(&surroundings.awaited);
+    let (mut running, timeout) = match room::wait_for(timeout, wish(cancelled), start).await {
+        Ok(made) => made,
+        Err(refused) => {
             surroundings.journal.end(token);
             if let Some(cgroup) = cgroup {
                 let _ = cgroup.remove();
             }
-            let reason = format!("no process can be made for {program}: {error}");
-            return (with_reason(OpOutcome::Failed { code: 126 }, reason), Vec::new());
+            let result = match refused {
+                Refused::Cancelled => OpResult::of(OpOutcome::Cancelled),
+                Refused::Error(error) => {
+                    let reason = format!("no process can be made for {program}: {error}");
+                    with_reason(OpOutcome::Failed { code: 126 }, reason)
+                }
+            };
+            return (result, Vec::new());
         }
     };
     entry.leader = running.tree.since.map(|since| (running.tree.leader, since));
@@ -193,13 +203,7 @@ async fn one_call(
     let _ = surroundings.journal.begin(&entry);
 
     step("is spawned");
-    let timeout = Duration::from_micros(operation.timeout.as_micros());
-    let ended = running.wait(timeout, async {
-        if cancelled.await.is_err() {
-            // Nobody can cancel it any more.
-            std::future::pending::<()>().await;
-        }
-    });
+    let ended = running.wait(timeout, wish(cancelled));
     let (end, mut left) = match ended.await {
         Ok(ended) => (Some(ended.end), ended.left),
         Err(_) => (None, running.tree.end(tree::DEATH_PATIENCE).await.err()),
@@ -239,6 +243,14 @@ async fn one_call(
     }
     let result = OpResult { outcome, reason, attributes: speech.attributes };
     (result, speech.watches)
+}
+
+/// Ends when somebody cancels the call.
+pub(crate) async fn wish(cancelled: &mut oneshot::Receiver<()>) {
+    if cancelled.is_terminated() || cancelled.await.is_err() {
+        // Nobody can cancel it any more.
+        std::future::pending::<()>().await;
+    }
 }
 
 /// The agent's own words first, then ours, then the last line of its output.

@@ -1,8 +1,9 @@
 //! One request to one device: its programs, one after the other, within one deadline.
 
 use super::{command, fence_agent};
+use crate::executor::room::{self, Refused};
 use crate::executor::{
-    CgroupParent, End, Entry, Launch, Surroundings, What, clean_environment, last_line,
+    CgroupParent, End, Entry, Launch, Surroundings, What, clean_environment, last_line, wish,
 };
 use crate::random;
 use crm_core::id::{FenceId, NodeId};
@@ -177,19 +178,20 @@ impl Request<'_> {
             cgroup,
             priority: None,
         };
-        let mut running = match launch.start(&self.surroundings.awaited) {
-            Ok(running) => running,
-            Err(error) => {
+        let limit = self.left();
+        let (awaited, cancelled) = (&self.surroundings.awaited, &mut self.cancelled);
+        let start = || launch.clone().start(awaited);
+        let (mut running, left) = match room::wait_for(limit, wish(cancelled), start).await {
+            Ok(made) => made,
+            Err(refused) => {
                 self.surroundings.journal.end(&token);
-                return Err(format!("no process can be made for {name}: {error}"));
+                return Err(match refused {
+                    Refused::Cancelled => "cancelled".to_owned(),
+                    Refused::Error(error) => format!("no process can be made for {name}: {error}"),
+                });
             }
         };
-        let (left, cancelled) = (self.left(), &mut self.cancelled);
-        let ended = running.wait(left, async {
-            if cancelled.await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        });
+        let ended = running.wait(left, wish(cancelled));
         let ended = ended.await.map_err(|error| format!("{name}: {error}"));
         let leftover = running.tree.end(Duration::from_secs(10)).await;
         running.tree.tidy();
