@@ -73,6 +73,11 @@ impl What {
         }
     }
 
+    /// Whether nothing of this node is other for it, however late it ends.
+    pub(crate) fn changes_nothing(&self) -> bool {
+        matches!(self, What::Agent { action: Action::Status, .. })
+    }
+
     /// The stop that undoes a start or a promotion that was cut off.
     pub(crate) fn undo(&self, number: u64) -> Option<Operation> {
         match self {

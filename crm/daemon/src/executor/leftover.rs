@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 /// How long killed processes may take to be gone.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 30 });
 
 /// Kills what is left of open calls, and stops what a cut-off start may have half started.
 ///
@@ -35,9 +35,14 @@ pub(crate) async fn settle(surroundings: &Surroundings) -> Result<Vec<Event>, St
     // All of them, before anything is called: of one resource there may be a start and a stop, and nothing runs beside
     // what is left of either.
     for entry in &entries {
-        end(entry).await?;
+        let left = end(entry).await?;
         let text = format!("{} was cut off by the end of the former daemon", entry.what.text());
         events.push(Event::warning("operation-settled", text));
+        if let Some(pids) = left {
+            let what = entry.what.text();
+            let text = format!("{what} hangs in the kernel, for a disk or a server: {pids}");
+            events.push(Event::error("operation-hangs", text));
+        }
     }
     for (number, entry) in (0u64..).zip(&entries) {
         if let Some(stop) = entry.what.undo(u64::MAX - number) {
@@ -58,7 +63,8 @@ pub(crate) async fn settle(surroundings: &Surroundings) -> Result<Vec<Event>, St
     Ok(events)
 }
 
-async fn end(entry: &Entry) -> Result<(), String> {
+/// Kills until nothing is left; or answers what the kernel does not let die, where that can change nothing here.
+async fn end(entry: &Entry) -> Result<Option<String>, String> {
     let begun = Instant::now();
     let cgroup = entry.cgroup.as_deref().map(Cgroup::at);
     loop {
@@ -77,15 +83,18 @@ async fn end(entry: &Entry) -> Result<(), String> {
             if let Some(cgroup) = &cgroup {
                 let _ = cgroup.remove();
             }
-            return Ok(());
+            return Ok(None);
         }
         if begun.elapsed() > PATIENCE {
             let pids: Vec<String> = alive.iter().map(|stat| stat.pid.to_string()).collect();
+            let pids = pids.join(", ");
+            if entry.what.changes_nothing() {
+                return Ok(Some(pids));
+            }
             return Err(format!(
                 "{} was open when the former daemon ended, and its processes cannot be killed \
-                 (the kernel holds them): {}; reboot this machine",
+                 (the kernel holds them): {pids}; reboot this machine",
                 entry.what.text(),
-                pids.join(", ")
             ));
         }
         sleep(Duration::from_millis(20)).await;
@@ -134,7 +143,7 @@ mod tests {
         script(dir.path(), "agent", "exit 0");
         let mut first = Command::new("setsid");
         first.args(["sh", "-c", "env -i sleep 300 & echo $!; read -r _"]);
-        first.env(TOKEN, "former.1").stdin(Stdio::piped()).stdout(Stdio::piped());
+        first.env(TOKEN, "gone.1").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut first = first.spawn().expect("child");
         let mut line = String::new();
         let said = first.stdout.take().expect("a pipe");
@@ -150,7 +159,7 @@ mod tests {
         drop(first.stdin.take());
         let _ = first.wait();
         let entry = Entry {
-            token: "former.1".to_owned(),
+            token: "gone.1".to_owned(),
             cgroup: None,
             leader: Some((leader.pid, leader.started)),
             what: What::of(&operation("agent", Action::Start)),
@@ -167,6 +176,46 @@ mod tests {
         assert_eq!(settled.expect("settled").len(), 1);
         assert_eq!(left.session, leader.pid, "setsid(1) made the session");
         assert!(!lives, "it was overlooked");
+    }
+
+    /// Its storage is dead: what else this node runs must not be lost for a look at it. A start is another thing.
+    #[test]
+    fn r17_a_status_that_hangs_keeps_no_daemon_from_starting() {
+        use crate::executor::tests::DeadStorage;
+        for (action, starts) in [(Action::Status, true), (Action::Start, false)] {
+            let Some(storage) = DeadStorage::new() else { return };
+            assert!(storage.sh("fsfreeze -f $D/at"));
+            let mut hung = Command::new("sh");
+            hung.args(["-c", "echo x >$AT/file"]).env("AT", storage.at()).env(TOKEN, "hung.1");
+            let mut hung = hung.spawn().expect("child");
+            let state = format!("/proc/{}/status", hung.id());
+            let begun = std::time::Instant::now();
+            while !procfs::read(&state).is_some_and(|text| text.contains("State:\tD")) {
+                assert!(begun.elapsed() < Duration::from_secs(20), "it hangs");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            let entry = Entry {
+                token: "hung.1".to_owned(),
+                cgroup: None,
+                leader: None,
+                what: What::of(&operation("agent", action)),
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("runtime");
+            let dir = crate::testing::Dir::new();
+            let (settled, open) = tokio::task::LocalSet::new().block_on(&runtime, async {
+                let (present, _inbox) = surroundings(dir.path());
+                present.journal.begin(&entry).expect("begun");
+                let settled = settle(&present).await;
+                (settled, present.journal.open_calls().expect("journal").0.len())
+            });
+            assert!(storage.sh("fsfreeze -u $D/at"));
+            let _ = hung.kill();
+            let _ = hung.wait();
+            assert_eq!((settled.is_ok(), open == 0), (starts, starts), "{action:?}: {settled:?}");
+        }
     }
 
     /// Starts that hang in the kernel stay in the journal, and a stop was called beside them: all of it is over before

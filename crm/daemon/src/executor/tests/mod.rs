@@ -114,11 +114,11 @@ fn the_last_line_of_the_output_is_the_reason_where_the_agent_gives_none() {
 }
 
 /// A file system that does not answer any more: who writes to it cannot be killed.
-struct DeadStorage(crate::testing::Dir);
+pub(super) struct DeadStorage(crate::testing::Dir);
 
 impl DeadStorage {
     /// `None`: this user may not mount.
-    fn new() -> Option<DeadStorage> {
+    pub(super) fn new() -> Option<DeadStorage> {
         let storage = DeadStorage(crate::testing::Dir::new());
         let made = storage.sh(
             "dd if=/dev/zero of=$D/image bs=1M count=8 && mkfs.ext4 -q $D/image && mkdir $D/at && \
@@ -127,11 +127,11 @@ impl DeadStorage {
         made.then_some(storage)
     }
 
-    fn at(&self) -> std::path::PathBuf {
+    pub(super) fn at(&self) -> std::path::PathBuf {
         self.0.path().join("at")
     }
 
-    fn sh(&self, command: &str) -> bool {
+    pub(super) fn sh(&self, command: &str) -> bool {
         let mut shell = std::process::Command::new("/bin/sh");
         shell.args(["-c", command]).env("D", self.0.path());
         shell.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stderr(std::process::Stdio::null());
