@@ -106,6 +106,7 @@ impl Laboratory {
                     programs: programs.clone(),
                     log_filter: options.log_filter.clone(),
                     watchdog: watchdogs.as_ref().map(|dogs| dogs.library().to_owned()),
+                    daemon_environment: Vec::new(),
                     daemon: None,
                 };
                 (name.clone(), node)

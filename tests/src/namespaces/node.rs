@@ -26,6 +26,8 @@ pub struct Node {
     pub(super) log_filter: Option<String>,
     /// Preloaded into its daemon, where the node has a watchdog.
     pub(super) watchdog: Option<PathBuf>,
+    /// Of its daemon, beside what every command there has.
+    pub daemon_environment: Vec<(&'static str, &'static str)>,
     pub(super) daemon: Option<Child>,
 }
 
@@ -166,6 +168,7 @@ impl Node {
         }
         let child = command
             .args(args)
+            .envs(self.daemon_environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(again)

@@ -1,6 +1,7 @@
 //! The life of one daemon: what it took at the end of each quiet time, and whether that grew.
 
 use crate::host::{Process, Size};
+use crate::scene::UNCACHED;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 const WARM: Duration = Duration::from_secs(600);
 /// A life shorter than this after that says nothing about hours.
 const LONG: Duration = Duration::from_secs(1200);
-/// Kilobytes per hour, of RSS and of the heap in use.
+/// Kilobytes per hour, of RSS and of the heap in use of who keeps no caches.
 pub(crate) const SLOPE_MAX: f64 = 100.0;
 
 pub(crate) struct Life {
@@ -123,6 +124,7 @@ impl Figures {
             found.push(format!("crmd on {} grew by {slope:.0} kB per hour", self.node));
         }
         match self.used_slope_kb_per_hour {
+            _ if self.node != UNCACHED => {}
             Some(slope) if slope >= SLOPE_MAX => {
                 found.push(format!(
                     "crmd on {} used {slope:.0} kB of its heap more per hour",
