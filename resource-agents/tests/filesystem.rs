@@ -71,8 +71,9 @@ fn directory_in(base: &Path, name: &str) -> PathBuf {
 #[test]
 fn hb33_hb35_hb38_a_device_is_mounted_told_and_unmounted() {
     isolated("hb33_hb35_hb38_a_device_is_mounted_told_and_unmounted", |directory| {
-        // Labels are the machine's: another run may be under way.
-        let label = format!("crm{}", std::process::id());
+        // Labels are the machine's, and another run may be under way. Our own process number is 2 in every run.
+        let name = directory.to_string_lossy();
+        let label = format!("crm{}", &name[name.rfind('_').map_or(0, |at| at + 1)..]);
         let make = format!("mkfs.ext4 -q -L {label}");
         let Some(device) = device(directory, "image", &make) else { return };
         let at = directory.join("data");
