@@ -1,6 +1,6 @@
 //! `watch address A` and `watch carrier IFACE`, by netlink's multicast groups.
 //!
-//! One socket, opened when the first such watch comes. When the kernel had to drop messages
+//! One socket, open as long as there is such a watch. When the kernel had to drop messages
 //! (ENOBUFS) everything that is watched is looked at.
 
 use super::{Owner, changed};
@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::task::AbortHandle;
 
 /// Between two tries to open the socket.
 const RETRY: Duration = Duration::from_secs(1);
@@ -24,7 +25,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Network {
     tell: Tell,
     watched: Rc<RefCell<Watched>>,
-    listening: bool,
+    /// As long as anything is watched: an idle daemon holds no socket open.
+    listening: Option<AbortHandle>,
 }
 
 #[derive(Debug, Default)]
@@ -37,7 +39,7 @@ struct Watched {
 
 impl Network {
     pub(super) fn new(tell: Tell) -> Network {
-        Network { tell, watched: Rc::default(), listening: false }
+        Network { tell, watched: Rc::default(), listening: None }
     }
 
     pub(super) fn add_address(&mut self, owner: &Owner, address: IpAddr) {
@@ -47,6 +49,7 @@ impl Network {
 
     pub(super) fn remove_address(&mut self, owner: &Owner, address: IpAddr) {
         remove(&mut self.watched.borrow_mut().addresses, owner, &address);
+        self.rest();
     }
 
     pub(super) fn add_carrier(&mut self, owner: &Owner, interface: &str) {
@@ -62,22 +65,35 @@ impl Network {
         if !watched.carriers.contains_key(interface) {
             watched.up.remove(interface);
         }
+        drop(watched);
+        self.rest();
     }
 
     fn listen(&mut self) {
-        if self.listening {
-            return;
-        }
-        self.listening = true;
-        let (tell, watched) = (self.tell.clone(), self.watched.clone());
-        tokio::task::spawn_local(async move {
-            loop {
-                hear(&tell, &watched).await;
-                tokio::time::sleep(RETRY).await;
-                // Whatever happened meanwhile was not heard.
-                watched.borrow().look_at_all(&tell, "the kernel's network events were interrupted");
-            }
+        self.listening.get_or_insert_with(|| {
+            let (tell, watched) = (self.tell.clone(), self.watched.clone());
+            let task = tokio::task::spawn_local(async move {
+                loop {
+                    hear(&tell, &watched).await;
+                    tokio::time::sleep(RETRY).await;
+                    // Whatever happened meanwhile was not heard.
+                    watched
+                        .borrow()
+                        .look_at_all(&tell, "the kernel's network events were interrupted");
+                }
+            });
+            task.abort_handle()
         });
+    }
+
+    fn rest(&mut self) {
+        let watched = self.watched.borrow();
+        if watched.addresses.is_empty()
+            && watched.carriers.is_empty()
+            && let Some(task) = self.listening.take()
+        {
+            task.abort();
+        }
     }
 }
 
@@ -98,17 +114,22 @@ where
 async fn hear(tell: &Tell, watched: &RefCell<Watched>) {
     let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
     let Ok((connection, _handle, mut messages)) = new_multicast_connection(&groups) else { return };
-    let connection = tokio::task::spawn_local(connection);
-    while let Some((message, _)) = messages.next().await {
-        match message.payload {
-            NetlinkPayload::Overrun(_) => {
-                watched.borrow().look_at_all(tell, "the kernel dropped network events");
+    let listen = async {
+        while let Some((message, _)) = messages.next().await {
+            match message.payload {
+                NetlinkPayload::Overrun(_) => {
+                    watched.borrow().look_at_all(tell, "the kernel dropped network events");
+                }
+                NetlinkPayload::InnerMessage(message) => watched.borrow_mut().hear(tell, &message),
+                _ => {}
             }
-            NetlinkPayload::InnerMessage(message) => watched.borrow_mut().hear(tell, &message),
-            _ => {}
         }
+    };
+    // In one task: who ends it closes the socket.
+    tokio::select! {
+        () = connection => {}
+        () = listen => {}
     }
-    connection.abort();
 }
 
 impl Watched {
@@ -225,6 +246,29 @@ mod tests {
             let (resource, what) = next().await;
             assert_eq!(resource, "carrier", "{what}");
             assert!(what.contains("down"), "{what}");
+        });
+    }
+
+    #[test]
+    fn i10_nothing_stays_open_for_what_is_watched_no_more() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let (tell, _inbox) = Tell::channel();
+            let owner = (GroupId::new("g"), ResourceId::new("r"));
+            let mut watches = Network::new(tell);
+            let address: IpAddr = [192, 0, 2, 1].into();
+            for _ in 0..3 {
+                watches.add_address(&owner, address);
+                watches.add_carrier(&owner, "w9");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                assert_eq!(Rc::strong_count(&watches.watched), 2, "one task listens");
+                watches.remove_address(&owner, address);
+                assert_eq!(Rc::strong_count(&watches.watched), 2, "another one is left");
+                watches.remove_carrier(&owner, "w9");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                assert_eq!(Rc::strong_count(&watches.watched), 1, "its task is gone");
+            }
         });
     }
 }

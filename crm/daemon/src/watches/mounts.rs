@@ -10,6 +10,7 @@ use std::io::{self, Read, Seek};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::Interest;
+use tokio::task::AbortHandle;
 
 const TABLE: &str = "/proc/self/mountinfo";
 /// A storm of mounts elsewhere makes the table be read this often at most.
@@ -20,7 +21,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Mounts {
     tell: Tell,
     watched: Rc<RefCell<Watched>>,
-    listening: bool,
+    /// As long as anything is watched: an idle daemon holds no file open.
+    listening: Option<AbortHandle>,
 }
 
 /// Who watches a path, and what was mounted there when last looked at.
@@ -28,7 +30,7 @@ type Watched = BTreeMap<String, (BTreeSet<Owner>, Option<String>)>;
 
 impl Mounts {
     pub(super) fn new(tell: Tell) -> Mounts {
-        Mounts { tell, watched: Rc::default(), listening: false }
+        Mounts { tell, watched: Rc::default(), listening: None }
     }
 
     pub(super) fn add(&mut self, owner: &Owner, path: &str) {
@@ -37,16 +39,16 @@ impl Mounts {
         let entry = watched.entry(path.to_owned()).or_insert_with(|| (BTreeSet::new(), now));
         entry.0.insert(owner.clone());
         drop(watched);
-        if !self.listening {
-            self.listening = true;
+        self.listening.get_or_insert_with(|| {
             let (tell, watched) = (self.tell.clone(), self.watched.clone());
-            tokio::task::spawn_local(async move {
+            let task = tokio::task::spawn_local(async move {
                 loop {
                     let _ = listen(&tell, &watched).await;
                     tokio::time::sleep(RETRY).await;
                 }
             });
-        }
+            task.abort_handle()
+        });
     }
 
     pub(super) fn remove(&mut self, owner: &Owner, path: &str) {
@@ -56,6 +58,11 @@ impl Mounts {
             if owners.is_empty() {
                 watched.remove(path);
             }
+        }
+        if watched.is_empty()
+            && let Some(task) = self.listening.take()
+        {
+            task.abort();
         }
     }
 }
@@ -160,5 +167,27 @@ mod tests {
         assert!(what.contains("not mounted"), "{what}");
         compare(&tell, &mut watched, "");
         assert!(inbox.try_recv().is_err(), "told once");
+    }
+
+    #[test]
+    fn i10_nothing_stays_open_for_what_is_watched_no_more() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let (tell, _inbox) = Tell::channel();
+            let owner = (GroupId::new("g"), ResourceId::new("r"));
+            let mut watches = Mounts::new(tell);
+            for _ in 0..3 {
+                watches.add(&owner, "/");
+                watches.add(&owner, "/proc");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                assert_eq!(Rc::strong_count(&watches.watched), 2, "one task listens");
+                watches.remove(&owner, "/");
+                assert_eq!(Rc::strong_count(&watches.watched), 2, "another one is left");
+                watches.remove(&owner, "/proc");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                assert_eq!(Rc::strong_count(&watches.watched), 1, "its task is gone");
+            }
+        });
     }
 }
