@@ -1,8 +1,17 @@
 //! What `/proc` says about processes.
+//!
+//! A machine without a free descriptor or page shows nothing for a while. That must not look like a process that is gone,
+//! so whoever reads here waits until there is room again: the time of the agent's call ends it.
 
+use nix::libc;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The fields of `/proc/PID/stat` that agents need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +62,33 @@ impl Stat {
 /// # Errors
 /// It cannot be read: the process is gone, or belongs to somebody else.
 pub(crate) fn read(file: impl AsRef<Path>) -> io::Result<String> {
-    fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    read_bytes(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The same for what holds no names.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_bytes(file: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    patiently(|| fs::read(&file))
+}
+
+/// Looks again as long as there is no room to look.
+///
+/// # Errors
+/// Those of `look` that say something about what it looks at.
+pub(crate) fn patiently<T>(look: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match look() {
+            Err(error) if is_without_room(&error) => std::thread::sleep(PAUSE),
+            seen => return seen,
+        }
+    }
+}
+
+fn is_without_room(error: &io::Error) -> bool {
+    let passing = [libc::EMFILE, libc::ENFILE, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|number| passing.contains(&number))
 }
 
 /// Whom a process works as (its effective user). The owner of its directory does not tell: that is root for a program
@@ -66,10 +101,15 @@ pub(crate) fn works_as(pid: i32) -> Option<u32> {
 
 /// Every process there is, without the threads.
 pub(crate) fn pids() -> impl Iterator<Item = i32> {
-    fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+    names("/proc").unwrap_or_default().into_iter().filter_map(|name| name.to_str()?.parse().ok())
+}
+
+/// What is in a directory of the kernel's.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn names(directory: impl AsRef<Path>) -> io::Result<Vec<OsString>> {
+    patiently(|| fs::read_dir(&directory)?.map(|entry| Ok(entry?.file_name())).collect())
 }
 
 /// The process that called this one, its parent, and so on.
@@ -105,7 +145,7 @@ pub(crate) fn describe_all(pids: &[i32]) -> String {
 /// # Errors
 /// It cannot be read; then nothing is known of what was noted before.
 pub(crate) fn boot_id() -> io::Result<String> {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned())
+    read("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned())
 }
 
 const MOST_NAMED: usize = 8;
@@ -161,6 +201,40 @@ mod tests {
             assert!(text.contains('('), "{text}");
         }
         let _ = fs::remove_dir_all(&directory);
+    }
+
+    /// Processes that cannot be seen would count as stopped.
+    #[test]
+    fn i1_without_a_free_descriptor_whoever_looks_waits() {
+        use nix::sched::{CloneFlags, unshare};
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        const PLACES_MAX: u64 = 4096;
+        let me = i32::try_from(std::process::id()).expect("pid");
+        let thread = std::thread::spawn(move || {
+            unshare(CloneFlags::CLONE_FILES).expect("a table of its own");
+            let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("limit");
+            setrlimit(Resource::RLIMIT_NOFILE, soft.min(PLACES_MAX), hard).expect("limit");
+            let mut held = Vec::new();
+            let full = loop {
+                match fs::File::open("/dev/null") {
+                    Ok(file) => held.push(file),
+                    Err(error) => break error,
+                }
+            };
+            assert!(is_without_room(&full), "{full}");
+            let some = held.len();
+            let waits = std::thread::spawn(move || {
+                (Stat::of(me).is_some(), pids().any(|pid| pid == me), works_as(me).is_some())
+            });
+            // Long enough for somebody who does not wait to be done.
+            std::thread::sleep(5 * PAUSE);
+            let was_waiting = !waits.is_finished();
+            drop(held);
+            (some, was_waiting, waits.join())
+        });
+        let (some, was_waiting, seen) = thread.join().expect("ended");
+        assert!(some > 100 && was_waiting);
+        assert_eq!(seen.expect("ended"), (true, true, true));
     }
 
     #[test]

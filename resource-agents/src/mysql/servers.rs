@@ -29,11 +29,12 @@ pub(super) fn of(instance: &Instance) -> Vec<Server> {
         .filter(|pid| is_server(*pid, own))
         .filter(|pid| {
             let cwd = format!("/proc/{pid}/cwd");
-            let there = fs::metadata(&cwd).ok().map(|meta| (meta.dev(), meta.ino()));
+            let there = procfs::patiently(|| fs::metadata(&cwd)).ok();
+            let there = there.map(|meta| (meta.dev(), meta.ino()));
             // Where the path is gone from here, for it was unmounted, the name still tells.
             match wanted {
                 Some(_) => there == wanted,
-                None => fs::read_link(&cwd).is_ok_and(|path| path == datadir),
+                None => procfs::patiently(|| fs::read_link(&cwd)).is_ok_and(|path| path == datadir),
             }
         })
         .filter_map(Stat::of)
@@ -43,7 +44,8 @@ pub(super) fn of(instance: &Instance) -> Vec<Server> {
 }
 
 fn is_server(pid: i32, own: Option<&str>) -> bool {
-    let Ok(program) = fs::read_link(format!("/proc/{pid}/exe")) else { return false };
+    let program = format!("/proc/{pid}/exe");
+    let Ok(program) = procfs::patiently(|| fs::read_link(&program)) else { return false };
     let name = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     // An upgrade removes the file of a server that runs.
     let name = name.strip_suffix(" (deleted)").unwrap_or(name);

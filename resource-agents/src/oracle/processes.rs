@@ -1,7 +1,5 @@
 //! The processes of an instance, by the names that Oracle gives them: `ora_pmon_SID`, `oracleSID`.
 
-use std::fs;
-
 use crate::procfs::{self, Stat};
 use crate::running::user::User;
 
@@ -27,7 +25,7 @@ fn named(user: &User, wanted: impl Fn(&str) -> bool) -> Vec<i32> {
     procfs::pids()
         .filter(|pid| procfs::works_as(*pid) == Some(user.credentials.uid.as_raw()))
         .filter(|pid| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let line = procfs::read_bytes(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let first = line.split(|byte| *byte == 0).next().unwrap_or_default();
             let text = String::from_utf8_lossy(first).into_owned();
             // A server process has `(LOCAL=NO)` behind its name.

@@ -1,8 +1,6 @@
 //! Everything that the command has started: its session and group, and what has left them but
 //! still carries the mark in its environment.
 
-use std::fs;
-
 use super::record::{Record, is_alive};
 use crate::procfs::{self, Stat};
 
@@ -32,6 +30,6 @@ pub(crate) fn find(record: &Record) -> Vec<i32> {
 }
 
 fn carries(pid: i32, entry: &str) -> bool {
-    fs::read(format!("/proc/{pid}/environ"))
+    procfs::read_bytes(format!("/proc/{pid}/environ"))
         .is_ok_and(|text| text.split(|byte| *byte == 0).any(|word| word == entry.as_bytes()))
 }

@@ -195,6 +195,7 @@ fn addresses(message: &AddressMessage) -> impl Iterator<Item = IpAddr> {
 mod tests {
     use super::*;
     use crate::happening::Happening;
+    use crate::testing::until;
     use crm_core::id::{GroupId, ResourceId};
     use std::process::Command;
 
@@ -253,6 +254,7 @@ mod tests {
     fn i10_nothing_stays_open_for_what_is_watched_no_more() {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        let tasks = |watched: &Rc<_>| Rc::strong_count(watched) - 1;
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let (tell, _inbox) = Tell::channel();
             let owner = (GroupId::new("g"), ResourceId::new("r"));
@@ -261,13 +263,11 @@ mod tests {
             for _ in 0..3 {
                 watches.add_address(&owner, address);
                 watches.add_carrier(&owner, "w9");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                assert_eq!(Rc::strong_count(&watches.watched), 2, "one task listens");
+                until("one task listens", || tasks(&watches.watched) == 1).await;
                 watches.remove_address(&owner, address);
-                assert_eq!(Rc::strong_count(&watches.watched), 2, "another one is left");
+                until("another one is left", || tasks(&watches.watched) == 1).await;
                 watches.remove_carrier(&owner, "w9");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                assert_eq!(Rc::strong_count(&watches.watched), 1, "its task is gone");
+                until("its task is gone", || tasks(&watches.watched) == 0).await;
             }
         });
     }

@@ -126,6 +126,7 @@ fn escape(path: &str) -> String {
 mod tests {
     use super::*;
     use crate::happening::Happening;
+    use crate::testing::until;
     use crm_core::id::{GroupId, ResourceId};
 
     const TABLE: &str = "30 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
@@ -173,6 +174,7 @@ mod tests {
     fn i10_nothing_stays_open_for_what_is_watched_no_more() {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        let tasks = |watched: &Rc<_>| Rc::strong_count(watched) - 1;
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let (tell, _inbox) = Tell::channel();
             let owner = (GroupId::new("g"), ResourceId::new("r"));
@@ -180,13 +182,11 @@ mod tests {
             for _ in 0..3 {
                 watches.add(&owner, "/");
                 watches.add(&owner, "/proc");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                assert_eq!(Rc::strong_count(&watches.watched), 2, "one task listens");
+                until("one task listens", || tasks(&watches.watched) == 1).await;
                 watches.remove(&owner, "/");
-                assert_eq!(Rc::strong_count(&watches.watched), 2, "another one is left");
+                until("another one is left", || tasks(&watches.watched) == 1).await;
                 watches.remove(&owner, "/proc");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                assert_eq!(Rc::strong_count(&watches.watched), 1, "its task is gone");
+                until("its task is gone", || tasks(&watches.watched) == 0).await;
             }
         });
     }
