@@ -24,8 +24,8 @@ pub(crate) struct Cgroup(PathBuf);
 impl Parent {
     /// Finds the cgroup of this process. `None`: there is no cgroup v2, or it is not writable.
     pub(crate) fn find(prefix: &str) -> Option<Parent> {
-        let mounts = procfs::read("/proc/self/mountinfo")?;
-        let own = procfs::read("/proc/self/cgroup")?;
+        let mounts = procfs::read("/proc/self/mountinfo").ok()?;
+        let own = procfs::read("/proc/self/cgroup").ok()?;
         let directory = own_directory(&mounts, &own)?;
         let parent = Parent { directory, prefix: prefix.to_owned() };
         let probe = parent.make("probe").ok()?;

@@ -3,7 +3,7 @@
 //! To read it the kernel takes a lock of the process's memory. One that hangs for a dead disk or server may keep that
 //! lock, and then its reader hangs as well: never the loop, which has heartbeats to send.
 
-use super::procfs::Stat;
+use super::procfs::{self, Stat};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,7 +30,7 @@ pub(super) enum Environ {
     Read(Vec<u8>),
     /// The process is, or belongs to somebody else.
     Gone,
-    /// The kernel did not show it in time.
+    /// The kernel did not show it, or not in time.
     Hidden,
 }
 
@@ -75,9 +75,13 @@ async fn read(who: (i32, u64), file: PathBuf) -> Environ {
     }
     match timeout(PATIENCE, receiver).await {
         Ok(Ok(Ok(bytes))) => Environ::Read(bytes),
-        Ok(_) => Environ::Gone,
-        Err(_) => Environ::Hidden,
+        Ok(Ok(Err(error))) if procfs::is_gone(&error) || is_foreign(&error) => Environ::Gone,
+        _ => Environ::Hidden,
     }
+}
+
+fn is_foreign(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::PermissionDenied
 }
 
 /// Since when somebody else reads the same one, or all readers are taken.
@@ -94,7 +98,6 @@ fn readers() -> MutexGuard<'static, BTreeMap<(i32, u64), Instant>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executor::procfs;
 
     fn run<T>(future: impl Future<Output = T>) -> T {
         let runtime =
@@ -104,13 +107,23 @@ mod tests {
 
     #[test]
     fn this_process_is_read() {
-        let me = procfs::stat(std::process::id().cast_signed()).expect("this one");
+        let me = procfs::stat(std::process::id().cast_signed()).expect("seen").expect("this one");
         let environ = run(of(&me));
         assert_eq!(environ.has("CRM_OPERATION", "no such token"), Some(false));
         let Environ::Read(bytes) = environ else { panic!("{environ:?}") };
         assert!(bytes.contains(&b'='));
         let nobody = Stat { pid: i32::MAX, ..me };
         assert_eq!(run(of(&nobody)), Environ::Gone);
+    }
+
+    /// The pool that reads has no descriptor for it: whose the process is stays unknown.
+    #[test]
+    fn i1_without_a_free_descriptor_an_environment_is_hidden() {
+        let me = procfs::stat(std::process::id().cast_signed()).expect("seen").expect("this one");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        let environ = crate::testing::without_descriptors(move || runtime.block_on(of(&me)));
+        assert_eq!(environ, Environ::Hidden);
     }
 
     /// A pipe that nobody writes to stands for the process that hangs.

@@ -132,11 +132,16 @@ impl Launch {
             priority: self.priority,
         };
         let child = spawn.start()?;
-        // Nobody would know of a child that is left behind here; who is not awaited is reaped as an orphan.
+        // Nobody would know of a child that is left behind here; who is not awaited is reaped as an orphan. It has begun,
+        // so this is no lack of room that another attempt may wait out.
         let end = child.end().and_then(|end| crate::sys::register(end, Interest::READABLE));
-        let end = end.inspect_err(|_| child.kill())?;
+        let end = end.map_err(|error| {
+            child.kill();
+            io::Error::other(format!("it was killed, for its end could not be seen: {error}"))
+        })?;
         awaited.borrow_mut().insert(child.pid);
-        let since = super::procfs::stat(child.pid).map(|stat| stat.started);
+        // Unknown, anything may be its offspring.
+        let since = super::procfs::stat(child.pid).ok().flatten().map(|stat| stat.started);
         let tree = Tree { leader: child.pid, since, token: self.token, cgroup: self.cgroup };
         let heard = Heard::default();
         let awaited = awaited.clone();

@@ -4,9 +4,11 @@ use super::cgroup::Cgroup;
 use super::environ;
 use super::environment::TOKEN;
 use super::journal::Entry;
+use super::tree::STARTING;
 use super::{Surroundings, carry_out, procfs};
 use crm_core::event::Event;
 use crm_core::operation::OpOutcome;
+use std::io;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -71,29 +73,36 @@ async fn end(entry: &Entry) -> Result<Option<String>, String> {
         if let Some(cgroup) = &cgroup {
             cgroup.kill();
         }
-        let (mut alive, unknown) = processes(entry).await;
-        for stat in &alive {
-            procfs::kill(stat);
-        }
-        // The cgroup knows its own.
-        if cgroup.is_none() {
-            alive.extend(unknown);
-        }
-        if alive.is_empty() && !cgroup.as_ref().is_some_and(Cgroup::is_populated) {
+        let left = processes(entry).await.map(|(mut alive, unknown)| {
+            for stat in &alive {
+                procfs::kill(stat);
+            }
+            // The cgroup knows its own.
+            if cgroup.is_none() {
+                alive.extend(unknown);
+            }
+            alive
+        });
+        let is_populated = cgroup.as_ref().is_some_and(Cgroup::is_populated);
+        // Who is just executing a program has no environment for a moment; a cgroup knows it all the same.
+        let may_be_starting = cgroup.is_none() && begun.elapsed() < STARTING;
+        if left.as_ref().is_ok_and(Vec::is_empty) && !is_populated && !may_be_starting {
             if let Some(cgroup) = &cgroup {
                 let _ = cgroup.remove();
             }
             return Ok(None);
         }
         if begun.elapsed() > PATIENCE {
-            let pids: Vec<String> = alive.iter().map(|stat| stat.pid.to_string()).collect();
-            let pids = pids.join(", ");
+            let who = match left {
+                Ok(left) => left.iter().map(|s| s.pid.to_string()).collect::<Vec<_>>().join(", "),
+                Err(error) => format!("unknown, for /proc cannot be read: {error}"),
+            };
             if entry.what.changes_nothing() {
-                return Ok(Some(pids));
+                return Ok(Some(who));
             }
             return Err(format!(
                 "{} was open when the former daemon ended, and its processes cannot be killed \
-                 (the kernel holds them): {pids}; reboot this machine",
+                 (the kernel holds them): {who}; reboot this machine",
                 entry.what.text(),
             ));
         }
@@ -103,12 +112,17 @@ async fn end(entry: &Entry) -> Result<Option<String>, String> {
 
 /// Everything that carries the token, and the session of the first process; and what hangs, so that nobody can tell whose
 /// it is.
-async fn processes(entry: &Entry) -> (Vec<procfs::Stat>, Vec<procfs::Stat>) {
-    let session =
-        entry.leader.filter(|(pid, started)| procfs::is_or_was(*pid, *started)).map(|(pid, _)| pid);
+///
+/// # Errors
+/// They cannot be seen.
+async fn processes(entry: &Entry) -> io::Result<(Vec<procfs::Stat>, Vec<procfs::Stat>)> {
+    let session = match entry.leader {
+        Some((pid, started)) if procfs::is_or_was(pid, started)? => Some(pid),
+        _ => None,
+    };
     let me = std::process::id().cast_signed();
     let (mut ours, mut unknown) = (Vec::new(), Vec::new());
-    for stat in procfs::all().into_iter().filter_map(procfs::stat) {
+    for stat in procfs::all()? {
         let older = entry.leader.is_some_and(|(_, since)| stat.started < since);
         if stat.zombie || stat.pid == me || older {
             continue;
@@ -123,7 +137,7 @@ async fn processes(entry: &Entry) -> (Vec<procfs::Stat>, Vec<procfs::Stat>) {
             None => unknown.push(stat),
         }
     }
-    (ours, unknown)
+    Ok((ours, unknown))
 }
 
 #[cfg(test)]
@@ -148,14 +162,14 @@ mod tests {
         let mut line = String::new();
         let said = first.stdout.take().expect("a pipe");
         BufReader::new(said).read_line(&mut line).expect("a number");
-        let left = procfs::stat(line.trim().parse().expect("a number")).expect("it sleeps");
+        let left = procfs::stat(line.trim().parse().expect("a number")).expect("seen");
+        let left = left.expect("it sleeps");
         let begun = std::time::Instant::now();
-        while procfs::read(&format!("/proc/{}/comm", left.pid)).is_none_or(|name| name != "sleep\n")
-        {
+        while procfs::read(format!("/proc/{}/comm", left.pid)).expect("its name") != "sleep\n" {
             assert!(begun.elapsed() < Duration::from_secs(20), "it clears its environment");
             std::thread::sleep(Duration::from_millis(2));
         }
-        let leader = procfs::stat(first.id().cast_signed()).expect("it reads");
+        let leader = procfs::stat(first.id().cast_signed()).expect("seen").expect("it reads");
         drop(first.stdin.take());
         let _ = first.wait();
         let entry = Entry {
@@ -171,11 +185,54 @@ mod tests {
             present.journal.begin(&entry).expect("begun");
             settle(&present).await
         });
-        let lives = procfs::stat(left.pid).is_some_and(|now| now == left);
+        let lives = procfs::stat(left.pid).expect("seen") == Some(left);
         procfs::kill(&left);
         assert_eq!(settled.expect("settled").len(), 1);
         assert_eq!(left.session, leader.pid, "setsid(1) made the session");
         assert!(!lives, "it was overlooked");
+    }
+
+    fn begun(token: &str, action: Action) -> Entry {
+        Entry {
+            token: token.to_owned(),
+            cgroup: None,
+            leader: None,
+            what: What::of(&operation("agent", action)),
+        }
+    }
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        runtime.block_on(future)
+    }
+
+    /// Whoever is just executing a program has no environment to be known by.
+    #[test]
+    fn h15_that_nothing_is_left_is_not_believed_at_once() {
+        // All processes are older than this one was, so nothing takes time but the doubt.
+        let entry =
+            Entry { leader: Some((i32::MAX, u64::MAX)), ..begun("nobody.1", Action::Start) };
+        let since = std::time::Instant::now();
+        assert_eq!(run(end(&entry)), Ok(None));
+        assert!(since.elapsed() >= STARTING, "{:?}", since.elapsed());
+    }
+
+    #[test]
+    fn i1_what_cannot_be_seen_is_not_settled() {
+        for action in [Action::Start, Action::Status] {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.expect("runtime");
+            let entry = begun("unseen.1", action);
+            let ended = crate::testing::without_descriptors(move || runtime.block_on(end(&entry)));
+            match (action, ended) {
+                (Action::Start, Err(text)) => {
+                    assert!(text.contains("/proc cannot be read"), "{text}")
+                }
+                (Action::Status, Ok(Some(who))) => assert!(who.starts_with("unknown"), "{who}"),
+                (_, other) => panic!("{action:?}: {other:?}"),
+            }
+        }
     }
 
     /// Its storage is dead: what else this node runs must not be lost for a look at it. A start is another thing.
@@ -190,7 +247,7 @@ mod tests {
             let mut hung = hung.spawn().expect("child");
             let state = format!("/proc/{}/status", hung.id());
             let begun = std::time::Instant::now();
-            while !procfs::read(&state).is_some_and(|text| text.contains("State:\tD")) {
+            while !procfs::read(&state).is_ok_and(|text| text.contains("State:\tD")) {
                 assert!(begun.elapsed() < Duration::from_secs(20), "it hangs");
                 std::thread::sleep(Duration::from_millis(2));
             }

@@ -1,7 +1,11 @@
 //! Processes as /proc shows them: only what the kernel tells without a lock of the process's memory (see `environ`).
+//!
+//! A machine without a free descriptor or page shows nothing: that is an error here, never a process that is gone.
 
+use nix::libc;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
 
 /// What identifies a process and its place in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,26 +18,51 @@ pub(crate) struct Stat {
 }
 
 /// `None`: there is no such process (any more).
-pub(crate) fn stat(pid: i32) -> Option<Stat> {
-    parse(pid, &read(&format!("/proc/{pid}/stat"))?)
+///
+/// # Errors
+/// Whether there is one cannot be seen.
+pub(crate) fn stat(pid: i32) -> io::Result<Option<Stat>> {
+    let text = unless_gone(read(format!("/proc/{pid}/stat")))?;
+    Ok(text.and_then(|text| parse(pid, &text)))
+}
+
+/// Whether what is not there says that its process is gone.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether the process of this number is the one that was started then, or gone. The kernel gives the number of a session
 /// to nobody else while a member of it lives, so the session is the same, too.
-pub(super) fn is_or_was(pid: i32, started: u64) -> bool {
-    stat(pid).is_none_or(|stat| stat.started == started)
+///
+/// # Errors
+/// It cannot be seen.
+pub(super) fn is_or_was(pid: i32, started: u64) -> io::Result<bool> {
+    Ok(stat(pid)?.is_none_or(|stat| stat.started == started))
 }
 
 /// A file of /proc: its size is not known before, and guessing it by small steps costs a dozen calls. The names
 /// in it, of programs and paths, need not be text, and the kernel cuts a program's in the middle of a letter.
-pub(super) fn read(path: &str) -> Option<String> {
-    let mut file = File::open(path).ok()?;
+///
+/// # Errors
+/// The process is gone (see [`is_gone`]), or there is no room to look at it.
+pub(super) fn read(path: impl AsRef<Path>) -> io::Result<String> {
+    let mut file = File::open(path)?;
     let mut text = Vec::new();
     let mut part = [0; 4096];
     loop {
-        match file.read(&mut part).ok()? {
-            0 => return Some(String::from_utf8_lossy(&text).into_owned()),
-            count => text.extend_from_slice(part.get(..count)?),
+        match file.read(&mut part) {
+            Ok(0) => return Ok(String::from_utf8_lossy(&text).into_owned()),
+            Ok(count) => text.extend_from_slice(part.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }
@@ -51,27 +80,41 @@ pub(super) fn parse(pid: i32, text: &str) -> Option<Stat> {
 }
 
 /// Direct children, zombies included.
-pub(crate) fn children(pid: i32) -> Vec<i32> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    threads
-        .flatten()
-        .filter_map(|thread| read(&thread.path().join("children").display().to_string()))
-        .flat_map(|text| {
-            text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
-        })
-        .collect()
+///
+/// # Errors
+/// They cannot be seen.
+pub(crate) fn children(pid: i32) -> io::Result<Vec<i32>> {
+    let mut found = Vec::new();
+    let Some(threads) = unless_gone(fs::read_dir(format!("/proc/{pid}/task")))? else {
+        return Ok(found);
+    };
+    for thread in threads {
+        let Some(thread) = unless_gone(thread)? else { break };
+        if let Some(text) = unless_gone(read(thread.path().join("children")))? {
+            found.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+        }
+    }
+    Ok(found)
 }
 
 /// Every process of the machine, or of this PID namespace.
-pub(crate) fn all() -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+///
+/// # Errors
+/// They cannot be seen.
+pub(crate) fn all() -> io::Result<Vec<Stat>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        if let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) {
+            found.extend(stat(pid)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Kills exactly this process, not one that took its number meanwhile.
 pub(crate) fn kill(stat: &Stat) {
     let Ok(pidfd) = crate::sys::pidfd_open(stat.pid) else { return };
-    if self::stat(stat.pid).is_some_and(|now| now.started == stat.started) {
+    if self::stat(stat.pid).is_ok_and(|now| now.is_some_and(|now| now.started == stat.started)) {
         // It may have ended by itself, which is as good.
         let _ = crate::sys::pidfd_kill(&pidfd);
     }
@@ -101,7 +144,7 @@ mod tests {
             let program = dir.path().join(std::ffi::OsStr::from_bytes(name));
             std::os::unix::fs::symlink("/bin/sleep", &program).expect("link");
             let mut child = std::process::Command::new(program).arg("300").spawn().expect("child");
-            let found = stat(child.id().cast_signed());
+            let found = stat(child.id().cast_signed()).expect("seen");
             let _ = child.kill();
             let _ = child.wait();
             assert!(found.is_some_and(|stat| !stat.zombie && stat.started > 0), "{name:?}");
@@ -111,7 +154,31 @@ mod tests {
     #[test]
     fn this_process_is_found() {
         let me = std::process::id().cast_signed();
-        assert!(all().contains(&me));
-        assert!(stat(me).is_some_and(|stat| !stat.zombie && stat.started > 0));
+        let stat = stat(me).expect("seen").expect("alive");
+        assert!(!stat.zombie && stat.started > 0);
+        assert!(all().expect("seen").contains(&stat));
+    }
+
+    #[test]
+    fn who_is_gone_is_no_error() {
+        let mut child = std::process::Command::new("true").spawn().expect("child");
+        let pid = child.id().cast_signed();
+        child.wait().expect("ended");
+        assert_eq!(stat(pid).expect("seen"), None);
+        assert!(children(pid).expect("seen").is_empty());
+        assert!(is_or_was(pid, 1).expect("seen"));
+    }
+
+    /// It has children, which nobody sees.
+    #[test]
+    fn i1_without_a_free_descriptor_nobody_counts_as_gone() {
+        let me = std::process::id().cast_signed();
+        crate::testing::without_descriptors(move || {
+            let full = |error: io::Error| error.raw_os_error() == Some(libc::EMFILE);
+            assert!(stat(me).is_err_and(full));
+            assert!(is_or_was(me, 1).is_err_and(full));
+            assert!(children(me).is_err_and(full));
+            assert!(all().is_err_and(full));
+        });
     }
 }

@@ -24,9 +24,10 @@ impl Reaper {
     /// After each `SIGCHLD`.
     pub(crate) fn reap(&self) {
         let me = std::process::id().cast_signed();
-        for pid in procfs::children(me) {
+        // Who cannot be seen now is reaped with the next one.
+        for pid in procfs::children(me).unwrap_or_default() {
             let is_orphan = !self.awaited.borrow().contains(&pid);
-            if is_orphan && procfs::stat(pid).is_some_and(|stat| stat.zombie) {
+            if is_orphan && procfs::stat(pid).is_ok_and(|stat| stat.is_some_and(|s| s.zombie)) {
                 let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
             }
         }

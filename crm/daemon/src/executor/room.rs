@@ -95,6 +95,14 @@ mod tests {
         assert!((2..=10).contains(&begun.get()), "{}", begun.get());
         assert_eq!(end(libc::ENOENT), Some(libc::ENOENT));
         assert_eq!(begun.get(), 1);
+        // Of a child that had begun already: two would run beside each other.
+        begun.set(0);
+        let made = run(wait_for(LIMIT, pending(), || {
+            begun.set(begun.get() + 1);
+            Err::<(), _>(io::Error::other(io::Error::from_raw_os_error(libc::EMFILE)))
+        }));
+        assert!(matches!(made, Err(Refused::Error(_))), "{made:?}");
+        assert_eq!(begun.get(), 1);
     }
 
     #[test]

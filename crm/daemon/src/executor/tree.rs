@@ -8,7 +8,8 @@ use super::cgroup::Cgroup;
 use super::environ::{self, Environ};
 use super::environment::TOKEN;
 use super::procfs::{self, Stat};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::io;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -16,7 +17,7 @@ use tokio::time::{Instant, sleep};
 pub(crate) const DEATH_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
 /// How long a child without an environment is taken for one that is just being started.
-const STARTING: Duration = Duration::from_millis(50);
+pub(super) const STARTING: Duration = Duration::from_millis(50);
 
 /// The processes of one call.
 #[derive(Clone, Debug)]
@@ -30,37 +31,48 @@ pub(crate) struct Tree {
 }
 
 /// What a look at the processes has found.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Found {
     ours: Vec<Stat>,
     /// They hang, and so nobody can tell whose they are: not to be killed, and not to be overlooked.
     unknown: Vec<Stat>,
+    /// Why there may be more.
+    unseen: Option<io::Error>,
 }
 
 impl Found {
     fn is_empty(&self) -> bool {
-        self.ours.is_empty() && self.unknown.is_empty()
+        self.ours.is_empty() && self.unknown.is_empty() && self.unseen.is_none()
     }
 
     fn text(&self) -> String {
-        let pids: Vec<String> =
-            self.ours.iter().chain(&self.unknown).map(|stat| stat.pid.to_string()).collect();
-        if pids.is_empty() { "unknown".to_owned() } else { pids.join(", ") }
+        let pids = self.ours.iter().chain(&self.unknown).map(|stat| stat.pid.to_string());
+        let unseen = self.unseen.iter().map(|error| format!("/proc cannot be read: {error}"));
+        let all: Vec<String> = pids.chain(unseen).collect();
+        if all.is_empty() { "unknown".to_owned() } else { all.join(", ") }
     }
 }
 
 impl Tree {
     /// Those that still live, except what cannot be known (see the module's text).
     async fn alive(&self) -> Found {
-        let mut found = BTreeMap::new();
-        let mut unknown = Vec::new();
+        let mut found = Found::default();
+        if let Err(error) = self.look(&mut found).await {
+            found.unseen = Some(error);
+        }
+        found
+    }
+
+    /// # Errors
+    /// There may be more than what was found: they cannot be seen.
+    async fn look(&self, found: &mut Found) -> io::Result<()> {
         let mut seen = BTreeSet::new();
         let mut queue: Vec<i32> = vec![self.leader];
-        for stat in self.orphans() {
-            match self.is_ours(&stat).await {
+        for stat in self.orphans()? {
+            match self.is_ours(&stat).await? {
                 Some(true) => queue.push(stat.pid),
                 // The cgroup knows its own.
-                None if self.cgroup.is_none() && !stat.zombie => unknown.push(stat),
+                None if self.cgroup.is_none() && !stat.zombie => found.unknown.push(stat),
                 _ => {}
             }
         }
@@ -68,36 +80,39 @@ impl Tree {
             if !seen.insert(pid) {
                 continue;
             }
-            let Some(stat) = procfs::stat(pid) else { continue };
-            if pid == self.leader && !(stat.session == self.leader && self.has_its_number()) {
+            let Some(stat) = procfs::stat(pid)? else { continue };
+            if pid == self.leader && !(stat.session == self.leader && self.has_its_number()?) {
                 continue;
             }
             if !stat.zombie {
-                found.insert(pid, stat);
+                found.ours.push(stat);
             }
-            queue.extend(procfs::children(pid));
+            queue.extend(procfs::children(pid)?);
         }
-        Found { ours: found.into_values().collect(), unknown }
+        Ok(())
     }
 
     /// Children of this daemon that may be of this call.
-    fn orphans(&self) -> Vec<Stat> {
-        let me = std::process::id().cast_signed();
-        let all = procfs::children(me).into_iter().filter_map(procfs::stat);
-        all.filter(|stat| self.since.is_none_or(|since| stat.started >= since)).collect()
+    fn orphans(&self) -> io::Result<Vec<Stat>> {
+        let mut found = Vec::new();
+        for pid in procfs::children(std::process::id().cast_signed())? {
+            let stat = procfs::stat(pid)?;
+            found.extend(stat.filter(|stat| self.since.is_none_or(|since| stat.started >= since)));
+        }
+        Ok(found)
     }
 
     /// The leader's number may have gone to a stranger once it was reaped.
-    fn has_its_number(&self) -> bool {
-        self.since.is_none_or(|since| procfs::is_or_was(self.leader, since))
+    fn has_its_number(&self) -> io::Result<bool> {
+        self.since.map_or(Ok(true), |since| procfs::is_or_was(self.leader, since))
     }
 
     /// `None`: it cannot be known.
-    async fn is_ours(&self, stat: &Stat) -> Option<bool> {
-        if stat.session == self.leader && self.has_its_number() {
-            return Some(true);
+    async fn is_ours(&self, stat: &Stat) -> io::Result<Option<bool>> {
+        if stat.session == self.leader && self.has_its_number()? {
+            return Ok(Some(true));
         }
-        environ::of(stat).await.has(TOKEN, &self.token)
+        Ok(environ::of(stat).await.has(TOKEN, &self.token))
     }
 
     /// Whether anything is left.
@@ -112,7 +127,8 @@ impl Tree {
         if self.cgroup.is_some() {
             return false;
         }
-        for stat in self.orphans().into_iter().filter(|stat| !stat.zombie) {
+        let Ok(orphans) = self.orphans() else { return true };
+        for stat in orphans.into_iter().filter(|stat| !stat.zombie) {
             if environ::of(&stat).await == Environ::Read(Vec::new()) {
                 return true;
             }
@@ -169,7 +185,8 @@ mod tests {
         let mut stranger = Command::new("setsid").args(["sleep", "300"]).spawn().expect("child");
         let begun = std::time::Instant::now();
         let stat = loop {
-            let stat = procfs::stat(stranger.id().cast_signed()).expect("it sleeps");
+            let stat = procfs::stat(stranger.id().cast_signed()).expect("seen");
+            let stat = stat.expect("it sleeps");
             if stat.session == stat.pid {
                 break stat;
             }
@@ -189,5 +206,27 @@ mod tests {
         let _ = stranger.kill();
         let _ = stranger.wait();
         assert_eq!((own, other), (vec![stat], vec![]));
+    }
+
+    #[test]
+    fn i1_what_cannot_be_seen_has_not_ended() {
+        let mut child = Command::new("true").spawn().expect("child");
+        let _ = child.wait();
+        let tree = Tree {
+            leader: child.id().cast_signed(),
+            since: None,
+            token: "gone.2".to_owned(),
+            cgroup: None,
+        };
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        assert_eq!(runtime.block_on(tree.end(DEATH_PATIENCE)), Ok(()));
+        let (is_empty, ended) = crate::testing::without_descriptors(move || {
+            runtime.block_on(async {
+                (tree.is_empty().await, tree.end(Duration::from_millis(1)).await)
+            })
+        });
+        assert!(!is_empty);
+        assert!(ended.is_err_and(|text| text.contains("/proc cannot be read")));
     }
 }

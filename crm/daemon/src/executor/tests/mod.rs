@@ -53,7 +53,7 @@ async fn wait_for(condition: impl Fn() -> bool) {
 fn lives(pid_file: &Path) -> bool {
     let text = fs::read_to_string(pid_file).expect("pid");
     let pid = text.trim().parse().expect("number");
-    procfs::stat(pid).is_some_and(|stat| !stat.zombie)
+    procfs::stat(pid).expect("seen").is_some_and(|stat| !stat.zombie)
 }
 
 fn kill(pid_file: &Path) {
