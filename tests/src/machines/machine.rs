@@ -132,8 +132,8 @@ pub struct Machine {
     qmp: Option<Qmp>,
 }
 
-/// The driver of the guests' watchdog, as `CRM_WATCHDOG_DRIVER` says: `softdog`, or `i6300esb`, a board's own watchdog, which the
-/// emulator has too and which does not need a kernel that runs.
+/// The driver of the guests' watchdog, as `CRM_WATCHDOG_DRIVER` says: `softdog`, or `i6300esb` or `iTCO_wdt`, boards' own
+/// watchdogs, which the emulator has too and which do not need a kernel that runs.
 pub fn watchdog_driver() -> String {
     std::env::var("CRM_WATCHDOG_DRIVER").unwrap_or_else(|_| "softdog".to_owned())
 }
@@ -223,8 +223,11 @@ impl Machine {
             let device = format!("virtio-blk-pci,drive=disk{n},id=drive{n}");
             add(&["-drive", &drive, "-device", &device]);
         }
-        if watchdog_driver() == "i6300esb" {
-            add(&["-device", "i6300esb", "-action", "watchdog=reset"]);
+        match watchdog_driver().as_str() {
+            "i6300esb" => add(&["-device", "i6300esb", "-action", "watchdog=reset"]),
+            // It is part of this board's chip.
+            "iTCO_wdt" => add(&["-machine", "q35", "-global", "ICH9-LPC.noreboot=false"]),
+            _ => {}
         }
         add(&["-append", &words]);
         let sockets = vec![

@@ -222,7 +222,12 @@ impl Light {
 
 /// The machine's own part of a boot: drivers, then the daemon.
 fn start(node: &mut Machine) {
-    node.ok(&format!("modprobe drbd; modprobe {}", watchdog_driver())).unwrap();
+    // The chip's own driver comes first where the watchdog is a part of it.
+    let watchdog = match watchdog_driver().as_str() {
+        "iTCO_wdt" => "lpc_ich iTCO_wdt".to_owned(),
+        driver => driver.to_owned(),
+    };
+    node.ok(&format!("modprobe -a drbd {watchdog}")).unwrap();
     // What the host's daemons would be told is told to these.
     let filter =
         std::env::var("CRM_LOG_FILTER").map(|set| format!("export CRM_LOG_FILTER='{set}'; "));
