@@ -9,10 +9,10 @@ use std::process::ExitStatus;
 pub(crate) enum Judge {
     /// OCF's numbers: 7 not running, 8 promoted, 5 not installed.
     Ocf,
-    /// LSB's numbers: status 1 to 3 not running, 5 not installed.
+    /// LSB's numbers: status 1 and 3 not running, 5 not installed. 2 ought to be one that died and left its lock file, but
+    /// is also what a shell says that finds no room for a process, so it proves nothing.
     Lsb,
-    /// A command of the admin's that asks for a state (HB47): 0 runs, 1 and 3 not running. 2 is what a shell says of a
-    /// mistake in the command, and proves nothing.
+    /// A command of the admin's that asks for a state (HB47): the same. 2 is what a shell says of a mistake in it, too.
     Check,
     /// Heartbeat's: the numbers for start and stop, the words of the output for status.
     Words,
@@ -34,8 +34,7 @@ pub(crate) fn judge(
         (_, 0) => OpOutcome::Done,
         (Judge::Ocf, 7) if is_status => OpOutcome::NotRunning,
         (Judge::Ocf, 8) if is_status => OpOutcome::RunningPromoted,
-        (Judge::Lsb, 1..=3) if is_status => OpOutcome::NotRunning,
-        (Judge::Check, 1 | 3) if is_status => OpOutcome::NotRunning,
+        (Judge::Lsb | Judge::Check, 1 | 3) if is_status => OpOutcome::NotRunning,
         // LSB: "program is not running", which is what a stop wants.
         (Judge::Lsb, 7) if action == Action::Stop => OpOutcome::Done,
         (Judge::Ocf | Judge::Lsb, 5) => OpOutcome::Missing,
@@ -95,6 +94,8 @@ mod tests {
             (Judge::Ocf, Stop, 7, OpOutcome::Failed { code: 7 }),
             (Judge::Ocf, Start, 5, OpOutcome::Missing),
             (Judge::Ocf, Start, 1, OpOutcome::Failed { code: 1 }),
+            (Judge::Lsb, Status, 1, OpOutcome::NotRunning),
+            (Judge::Lsb, Status, 2, OpOutcome::Failed { code: 2 }),
             (Judge::Lsb, Status, 3, OpOutcome::NotRunning),
             (Judge::Lsb, Status, 4, OpOutcome::Failed { code: 4 }),
             (Judge::Lsb, Stop, 7, OpOutcome::Done),
