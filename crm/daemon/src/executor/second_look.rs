@@ -10,6 +10,8 @@ use tokio::sync::oneshot;
 /// What a script may need until its status has noticed, and how often it is asked.
 const SETTLES_WITHIN: Duration = Duration::from_secs(5);
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// The code of a call for which there was no room; and a shell's for a program that it cannot execute.
+const NOT_ASKED: i32 = 126;
 
 /// What the state says of the word.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,10 +61,16 @@ pub(super) async fn look(
             (_, OpOutcome::Cancelled) => return Look::Cancelled,
             (Action::Start, OpOutcome::NotRunning) => Some("does not run"),
             (Action::Stop, OpOutcome::Done) => Some("runs"),
-            // One that had no time left takes nothing back.
-            (_, OpOutcome::TimedOut) if word.is_some() => word,
-            // A status that hangs where something was stopped is no word of its end.
+            (Action::Start, OpOutcome::Done | OpOutcome::RunningPromoted)
+            | (Action::Stop, OpOutcome::NotRunning) => return Look::Agrees,
+            // One that tells neither takes nothing back.
+            _ if word.is_some() => word,
+            // A status that hangs where something was stopped is no word of its end; one that was never asked, or was
+            // killed, neither.
             (Action::Stop, OpOutcome::TimedOut) => Some("may run (that did not end in time)"),
+            (Action::Stop, OpOutcome::Failed { code: NOT_ASKED } | OpOutcome::Signalled { .. }) => {
+                Some("may run (that could not be asked)")
+            }
             _ => return Look::Agrees,
         };
         if Instant::now() + AGAIN_AFTER >= enough.min(end) {

@@ -84,6 +84,30 @@ fn hb24_a_stop_whose_status_hangs_is_not_believed() {
     assert!(result.reason.is_some_and(|reason| reason.contains("did not end in time")));
 }
 
+/// Neither is one that was never asked, or was killed for want of memory.
+#[test]
+fn hb24_a_stop_whose_status_cannot_be_asked_is_not_believed() {
+    for answer in ["exit 126", "kill -9 $$"] {
+        let dir = crate::testing::Dir::new();
+        script(dir.path(), "mute", &format!("case $1 in stop) exit 0 ;; *) {answer} ;; esac"));
+        let (result, _) = run(dir.path(), &with_timeout("heartbeat:mute", Action::Stop, 700), None);
+        assert_eq!(result.outcome, OpOutcome::Failed { code: 0 }, "{answer}");
+        assert!(result.reason.is_some_and(|reason| reason.contains("could not be asked")));
+    }
+}
+
+/// It runs; that a later look tells nothing does not make it stopped.
+#[test]
+fn hb24_a_status_that_tells_neither_takes_nothing_back() {
+    let dir = crate::testing::Dir::new();
+    let body = "d=$(dirname $0); case $1 in status) echo >>$d/asked; \
+        [ $(wc -l <$d/asked) = 1 ] && echo running || echo what; esac";
+    script(dir.path(), "odd", body);
+    let (result, _) = run(dir.path(), &with_timeout("heartbeat:odd", Action::Stop, 1500), None);
+    assert_eq!(result.outcome, OpOutcome::Failed { code: 0 });
+    assert!(result.reason.is_some_and(|reason| reason.contains("by its own status it runs")));
+}
+
 /// A stop that took nearly all of its time is looked at as any other, and not called failed for want of time.
 #[test]
 fn hb24_a_stop_that_took_its_time_is_looked_at_too() {
