@@ -28,8 +28,10 @@ static READERS: Mutex<BTreeMap<(i32, u64), Instant>> = Mutex::new(BTreeMap::new(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Environ {
     Read(Vec<u8>),
-    /// The process is, or belongs to somebody else.
+    /// The process is, or at least its memory.
     Gone,
+    /// It belongs to somebody else.
+    Foreign,
     /// The kernel did not show it, or not in time.
     Hidden,
 }
@@ -42,7 +44,7 @@ impl Environ {
             Environ::Read(bytes) => {
                 Some(bytes.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes()))
             }
-            Environ::Gone => Some(false),
+            Environ::Gone | Environ::Foreign => Some(false),
             Environ::Hidden => None,
         }
     }
@@ -75,7 +77,8 @@ async fn read(who: (i32, u64), file: PathBuf) -> Environ {
     }
     match timeout(PATIENCE, receiver).await {
         Ok(Ok(Ok(bytes))) => Environ::Read(bytes),
-        Ok(Ok(Err(error))) if procfs::is_gone(&error) || is_foreign(&error) => Environ::Gone,
+        Ok(Ok(Err(error))) if procfs::is_gone(&error) => Environ::Gone,
+        Ok(Ok(Err(error))) if is_foreign(&error) => Environ::Foreign,
         _ => Environ::Hidden,
     }
 }

@@ -11,6 +11,8 @@ use std::path::Path;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
     pub(crate) pid: i32,
+    /// It holds nothing any more. As long as one of its threads is still dying, its files are open, and what it wrote
+    /// may be on its way.
     pub(crate) zombie: bool,
     pub(crate) session: i32,
     /// Ticks since boot; together with the pid it never comes again.
@@ -73,7 +75,7 @@ pub(super) fn parse(pid: i32, text: &str) -> Option<Stat> {
     let fields: Vec<&str> = after_name.split_ascii_whitespace().collect();
     Some(Stat {
         pid,
-        zombie: matches!(*fields.first()?, "Z" | "X"),
+        zombie: matches!(*fields.first()?, "Z" | "X") && fields.get(17)?.parse::<i64>().ok()? <= 1,
         session: fields.get(3)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
     })
@@ -133,6 +135,13 @@ mod tests {
         assert_eq!(stat.session, 5);
         assert_eq!(stat.started, 21);
         assert_eq!(parse(1, "1 (cut"), None);
+    }
+
+    #[test]
+    fn i1_who_has_a_thread_left_is_not_dead() {
+        let line = |threads: u32| format!("4 (x) Z 7 8 9 0 0 0 0 0 0 0 0 0 0 0 0 0 {threads} 0 5");
+        let zombie = |threads| parse(4, &line(threads)).expect("parsed").zombie;
+        assert!(zombie(0) && zombie(1) && !zombie(2));
     }
 
     /// A program that is named in another encoding, or in this one and cut by the kernel after 15 bytes, is a process.

@@ -38,6 +38,8 @@ struct Found {
     unknown: Vec<Stat>,
     /// Why there may be more.
     unseen: Option<io::Error>,
+    /// Living children of this daemon that are of other calls, by number and start.
+    strangers: BTreeSet<(i32, u64)>,
 }
 
 impl Found {
@@ -69,10 +71,15 @@ impl Tree {
         let mut seen = BTreeSet::new();
         let mut queue: Vec<i32> = vec![self.leader];
         for stat in self.orphans()? {
-            match self.is_ours(&stat).await? {
+            let is_ours = self.is_ours(&stat).await?;
+            let lives = procfs::stat(stat.pid)?.is_some_and(|now| lives_on(&stat, &now));
+            match is_ours {
                 Some(true) => queue.push(stat.pid),
+                Some(false) if lives => {
+                    found.strangers.insert((stat.pid, stat.started));
+                }
                 // The cgroup knows its own.
-                None if self.cgroup.is_none() && !stat.zombie => found.unknown.push(stat),
+                None if lives && self.cgroup.is_none() => found.unknown.push(stat),
                 _ => {}
             }
         }
@@ -112,12 +119,33 @@ impl Tree {
         if stat.session == self.leader && self.has_its_number()? {
             return Ok(Some(true));
         }
-        Ok(environ::of(stat).await.has(TOKEN, &self.token))
+        let environ = environ::of(stat).await;
+        // Without its memory it is ending. One that hangs there may still write what it was told to, and so may a thread
+        // that is left.
+        if environ == Environ::Gone {
+            return Ok(None);
+        }
+        Ok(environ.has(TOKEN, &self.token))
     }
 
-    /// Whether anything is left.
+    /// Whether nothing is left.
     pub(crate) async fn is_empty(&self) -> bool {
-        !self.cgroup.as_ref().is_some_and(Cgroup::is_populated) && self.alive().await.is_empty()
+        !self.may_be_starting().await && self.seems_empty().await
+    }
+
+    /// One look is not enough where there is no cgroup. Who is forked between its two halves, by somebody who ends in
+    /// that moment, shows in neither, but in the next; and of an environment the kernel shows only the beginning when its
+    /// process ends meanwhile.
+    async fn seems_empty(&self) -> bool {
+        if let Some(cgroup) = &self.cgroup {
+            return !cgroup.is_populated() && self.alive().await.is_empty();
+        }
+        let first = self.alive().await;
+        if !first.is_empty() {
+            return false;
+        }
+        let second = self.alive().await;
+        second.is_empty() && first.strangers == second.strangers
     }
 
     /// Whether a child of this daemon cannot be told from ours yet: it left the session and its new program is
@@ -155,7 +183,7 @@ impl Tree {
         loop {
             self.kill().await;
             let starting = begun.elapsed() < STARTING && self.may_be_starting().await;
-            if !starting && self.is_empty().await {
+            if !starting && self.seems_empty().await {
                 return Ok(());
             }
             if begun.elapsed() >= patience {
@@ -172,6 +200,11 @@ impl Tree {
             let _ = cgroup.remove();
         }
     }
+}
+
+/// The same process, and not done.
+fn lives_on(before: &Stat, now: &Stat) -> bool {
+    now.started == before.started && !now.zombie
 }
 
 #[cfg(test)]
@@ -214,7 +247,8 @@ mod tests {
         let _ = child.wait();
         let tree = Tree {
             leader: child.id().cast_signed(),
-            since: None,
+            // Nothing of what other tests run.
+            since: Some(u64::MAX),
             token: "gone.2".to_owned(),
             cgroup: None,
         };

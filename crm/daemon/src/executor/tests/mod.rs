@@ -1,6 +1,7 @@
 //! Calls of real scripts, with everything agents get wrong.
 
 mod heartbeat_scripts;
+mod hiding;
 mod launching;
 
 use super::testing::{operation, script, surroundings};
