@@ -106,12 +106,13 @@ pub(crate) async fn carry_out(
     operation: &Operation,
     cancelled: oneshot::Receiver<()>,
 ) -> (OpResult, Vec<Watch>) {
-    if let Some(result) = surroundings.held.instead(operation) {
+    let (held, journal) = (&surroundings.held, &surroundings.journal);
+    if let Some(result) = held.instead(journal, operation).await {
         return (result, Vec::new());
     }
     let (result, watches) = call_and_look(surroundings, operation, cancelled).await;
-    let result = surroundings.held.weigh(operation, result);
-    (surroundings.journal.hold_against_starts(operation, result), watches)
+    let result = held.weigh(journal, operation, result).await;
+    (journal.hold_against_starts(operation, result), watches)
 }
 
 /// The call, and a look afterwards where its word alone proves nothing.
