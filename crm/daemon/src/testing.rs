@@ -31,6 +31,14 @@ impl Drop for Dir {
 pub(crate) fn without_descriptors<T: Send + 'static>(
     run: impl FnOnce() -> T + Send + 'static,
 ) -> T {
+    with_descriptors(0, run)
+}
+
+/// The same with so many places free.
+pub(crate) fn with_descriptors<T: Send + 'static>(
+    places: usize,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> T {
     const PLACES_MAX: u64 = 4096;
     let thread = std::thread::spawn(move || {
         unshare(CloneFlags::CLONE_FILES).expect("a table of its own");
@@ -44,6 +52,7 @@ pub(crate) fn without_descriptors<T: Send + 'static>(
             }
         };
         assert_eq!(full.raw_os_error(), Some(nix::libc::EMFILE));
+        held.truncate(held.len() - places);
         run()
     });
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -1,7 +1,7 @@
 //! A machine that has no room for a process now may have some in a moment: when a fork bomb in another agent has been killed,
 //! for example. Until a call's time is over this says nothing about a resource, and a failed stop would end the machine (R21).
 
-use nix::libc;
+use crate::sys::is_shortage;
 use std::io;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -30,7 +30,7 @@ pub(crate) async fn wait_for<T>(
             Ok(made) => return Ok((made, limit.saturating_sub(begun.elapsed()))),
             Err(error) => error,
         };
-        if !may_pass(&error) || begun.elapsed() + PAUSE >= limit {
+        if !is_shortage(&error) || begun.elapsed() + PAUSE >= limit {
             return Err(Refused::Error(error));
         }
         tokio::select! {
@@ -40,15 +40,10 @@ pub(crate) async fn wait_for<T>(
     }
 }
 
-/// No processes, no memory, no descriptors of this process or of all.
-fn may_pass(error: &io::Error) -> bool {
-    let passing = [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE];
-    error.raw_os_error().is_some_and(|number| passing.contains(&number))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::libc;
     use std::future::pending;
 
     const LIMIT: Duration = Duration::from_secs(1);

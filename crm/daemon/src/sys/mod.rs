@@ -16,6 +16,12 @@ fn raw(result: i64) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// No processes, no memory, no descriptors of this process or of all: an error that may pass.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    let passing = [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE];
+    error.raw_os_error().is_some_and(|number| passing.contains(&number))
+}
+
 /// A descriptor that becomes readable when the process ends.
 pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: plain system call with two numbers.

@@ -57,9 +57,10 @@ struct Ends {
     cgroup: Option<RawFd>,
 }
 
-/// Flags of clone3(2): handlers of signals are the parent's alone; born inside a cgroup.
+/// Flags of clone3(2): handlers of signals are the parent's alone; born inside a cgroup; with a descriptor, or not at all.
 const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const INTO_CGROUP: u64 = 0x2_0000_0000;
+const WITH_PIDFD: u64 = libc::CLONE_PIDFD as u64;
 /// Descriptors of the child lie above those that it is to have.
 const ABOVE: RawFd = 10;
 
@@ -68,7 +69,7 @@ impl Spawn {
     /// [`Child::problem`].
     ///
     /// # Errors
-    /// There is no room for another process, or no descriptor.
+    /// There is no room for another process, or no descriptor. With a number of the kernel's: nothing has begun.
     pub(crate) fn start(self) -> io::Result<Child> {
         let (problem, their_problem) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let (input, output) = (above(&self.input)?, above(&self.output)?);
@@ -82,24 +83,31 @@ impl Spawn {
             cgroup: cgroup.as_ref().map(AsRawFd::as_raw_fd),
         };
         let (arguments, environment) = (pointers(&self.arguments), pointers(&self.environment));
+        // fork(2) gives no descriptor of the child: a place for it is taken before.
+        let place = above(&problem)?;
         let before = blocked()?;
         let cloned = clone_into(ends.cgroup);
         let born_inside = cloned.is_ok();
-        // An older kernel, or one that does not let us: the child enters by itself.
-        // SAFETY: the child makes only async-signal-safe calls until it executes or ends.
-        let cloned = cloned.or_else(|_| forked(unsafe { libc::fork() }));
-        if let Ok(0) = cloned {
+        let cloned = match cloned {
+            // An older kernel, or one that does not let us: the child enters by itself.
+            // SAFETY: the child makes only async-signal-safe calls until it executes or ends.
+            Err(error) if !super::is_shortage(&error) => {
+                forked(unsafe { libc::fork() }).map(|pid| (pid, None))
+            }
+            cloned => cloned,
+        };
+        if let Ok((0, _)) = cloned {
             become_program(&self.program, &arguments, &environment, &ends, born_inside);
         }
-        let restored = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
-        let pid = cloned?;
-        // Nobody would know of a child that is left behind here: it ends before the error is told.
-        restored.inspect_err(|_| end_now(pid))?;
+        // With these it cannot fail; and one that has begun must not be told as an error.
+        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
+        let (pid, pidfd) = cloned?;
         if let Some(priority) = self.priority {
             // From here, not by the child: on a busy machine it would wait for its turn to do so.
             let _ = super::round_robin(pid, priority);
         }
-        let pidfd = super::pidfd_open(pid).inspect_err(|_| end_now(pid))?;
+        drop(place);
+        let pidfd = pidfd.map_or_else(|| late_pidfd(pid), Ok)?;
         Ok(Child { pid, pidfd, problem: File::from(problem) })
     }
 }
@@ -153,11 +161,15 @@ impl Child {
     }
 }
 
-/// A child that nobody can wait for: killed, and taken at once, so that its number is free.
-fn end_now(pid: i32) {
-    let pid = Pid::from_raw(pid);
-    let _ = kill(pid, Signal::SIGKILL);
-    let _ = nix::sys::wait::waitpid(pid, None);
+/// The descriptor of a child of fork(2). One that nobody can wait for is killed, and reaped as an orphan: to wait for it
+/// here would stop the loop, and it may hang. It had begun, so this is no lack of room that another attempt may wait out.
+fn late_pidfd(pid: i32) -> io::Result<OwnedFd> {
+    super::pidfd_open(pid).map_err(|error| {
+        let pid = Pid::from_raw(pid);
+        let _ = killpg(pid, Signal::SIGKILL);
+        let _ = kill(pid, Signal::SIGKILL);
+        io::Error::other(format!("it was killed, for its end could not be seen: {error}"))
+    })
 }
 
 /// Another name for a descriptor, high enough not to be in the way of 0 to 3.
@@ -180,23 +192,27 @@ fn blocked() -> io::Result<SigSet> {
     Ok(before)
 }
 
-/// As fork(2), but the child is in the cgroup from the start.
-fn clone_into(cgroup: Option<RawFd>) -> io::Result<i32> {
+/// As fork(2), but the child is in the cgroup from the start, and comes with its descriptor.
+fn clone_into(cgroup: Option<RawFd>) -> io::Result<(i32, Option<OwnedFd>)> {
+    let mut pidfd: RawFd = -1;
     // SAFETY: zero is a valid value of each field.
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-    arguments.flags = CLEAR_SIGHAND;
+    arguments.flags = CLEAR_SIGHAND | WITH_PIDFD;
+    arguments.pidfd = (&raw mut pidfd).expose_provenance() as u64;
     arguments.exit_signal = libc::SIGCHLD as u64;
     if let Some(cgroup) = cgroup {
         arguments.flags |= INTO_CGROUP;
         arguments.cgroup = u64::try_from(cgroup).map_err(io::Error::other)?;
     }
-    // SAFETY: without CLONE_VM the child has a copy of everything, as after fork(2); the structure
-    // is valid for the call. The child makes only async-signal-safe calls until it executes.
+    // SAFETY: without CLONE_VM the child has a copy of everything, as after fork(2); the structure, and the number that
+    // the kernel writes, are valid for the call. The child makes only async-signal-safe calls until it executes.
     let pid = unsafe {
         libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>())
     };
     raw(pid)?;
-    i32::try_from(pid).map_err(io::Error::other)
+    // SAFETY: to the parent the kernel has just given this descriptor, nobody else owns it.
+    let pidfd = (pid > 0).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) });
+    Ok((i32::try_from(pid).map_err(io::Error::other)?, pidfd))
 }
 
 fn forked(pid: i32) -> io::Result<i32> {
@@ -279,3 +295,6 @@ fn write(file: RawFd, bytes: &[u8]) -> isize {
     // SAFETY: the slice is valid for its length; write(2) is async-signal-safe.
     unsafe { libc::write(file, bytes.as_ptr().cast(), bytes.len()) }
 }
+
+#[cfg(test)]
+mod tests;
