@@ -23,6 +23,8 @@ use tokio::net::unix::pipe;
 
 /// Between the polite signal and the other one.
 const TERM_GRACE: Duration = Duration::from_millis(500);
+/// Between two looks at a child of whose end the kernel does not tell.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What may still lie in the pipes of a child that ended, in bytes.
 const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 
@@ -48,7 +50,8 @@ pub(crate) struct Launch {
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
-    end: AsyncFd<OwnedFd>,
+    /// Tells of its end, where there was room for that.
+    pub(super) end: Option<AsyncFd<OwnedFd>>,
     pub(crate) tree: Tree,
     pub(crate) heard: Heard,
     ears: Ears,
@@ -132,14 +135,9 @@ impl Launch {
             priority: self.priority,
         };
         let child = spawn.start()?;
-        // Nobody would know of a child that is left behind here; who is not awaited is reaped as an orphan. It has begun,
-        // so this is no lack of room that another attempt may wait out.
-        let end = child.end().and_then(|end| crate::sys::register(end, Interest::READABLE));
-        let end = end.map_err(|error| {
-            child.kill();
-            io::Error::other(format!("it was killed, for its end could not be seen: {error}"))
-        })?;
+        // It has begun: if anything failed from here on, nobody would know of what it forks.
         awaited.borrow_mut().insert(child.pid);
+        let end = child.end().and_then(|end| crate::sys::register(end, Interest::READABLE)).ok();
         // Unknown, anything may be its offspring.
         let since = super::procfs::stat(child.pid).ok().flatten().map(|stat| stat.started);
         let tree = Tree { leader: child.pid, since, token: self.token, cgroup: self.cgroup };
@@ -166,7 +164,7 @@ impl Running {
         let mut fed = false;
         let end = loop {
             tokio::select! {
-                status = ended(&self.child, &self.end) => {
+                status = ended(&self.child, self.end.as_ref()) => {
                     self.forget();
                     break match self.child.problem() {
                         Some(problem) => End::NotExecuted(problem.raw_os_error().unwrap_or(0)),
@@ -196,7 +194,7 @@ impl Running {
         let mut exited = false;
         while !exited {
             tokio::select! {
-                _ = ended(&self.child, &self.end) => exited = true,
+                _ = ended(&self.child, self.end.as_ref()) => exited = true,
                 () = self.ears.listen(&mut self.heard) => {}
                 () = &mut grace => break,
             }
@@ -207,7 +205,7 @@ impl Running {
         }
         let killed = self.tree.end(super::tree::DEATH_PATIENCE).await;
         if !exited && killed.is_ok() {
-            let _ = ended(&self.child, &self.end).await;
+            let _ = ended(&self.child, self.end.as_ref()).await;
         }
         if exited || killed.is_ok() {
             self.forget();
@@ -228,13 +226,19 @@ impl Drop for Running {
 }
 
 /// Waits for the end of a child and takes its status from the kernel.
-async fn ended(child: &Child, end: &AsyncFd<OwnedFd>) -> io::Result<ExitStatus> {
+async fn ended(child: &Child, end: Option<&AsyncFd<OwnedFd>>) -> io::Result<ExitStatus> {
     loop {
-        let mut ready = end.readable().await?;
+        let ready = match end {
+            Some(end) => Some(end.readable().await?),
+            None => None,
+        };
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        ready.clear_ready();
+        match ready {
+            Some(mut ready) => ready.clear_ready(),
+            None => tokio::time::sleep(LOOK_EVERY).await,
+        }
     }
 }
 

@@ -68,3 +68,42 @@ fn what_an_agent_forks_does_not_keep_its_priority() {
     assert_eq!(policies.first().is_some_and(|own| own == "2"), permitted, "{output}");
     assert_eq!(policies.get(1).map(String::as_str), Some("0"), "{output}");
 }
+
+/// The event loop had no room for its descriptor.
+#[test]
+fn h15_a_child_of_whose_end_nobody_is_told_is_awaited_and_ended_all_the_same() {
+    nix::sys::prctl::set_child_subreaper(true).expect("subreaper");
+    let dir = crate::testing::Dir::new();
+    let pid = dir.path().join("pid");
+    let body = format!("[ $1 = short ] && exit 7; sleep 300 & echo $! > {}; wait", pid.display());
+    script(dir.path(), "agent", &body);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        for argument in ["short", "long"] {
+            let launch = Launch {
+                program: dir.path().join("agent"),
+                own_name: None,
+                arguments: vec![argument.to_owned()],
+                environment: clean_environment("untold"),
+                input: None,
+                token: "untold".to_owned(),
+                cgroup: None,
+                priority: None,
+            };
+            let awaited = Awaited::default();
+            let mut running = launch.start(&awaited).expect("started");
+            running.end = None;
+            let cancelled = wait_for(|| fs::read_to_string(&pid).is_ok_and(|text| text.len() > 1));
+            let ended = tokio::time::timeout(PATIENCE, running.wait(PATIENCE, cancelled)).await;
+            let ended = ended.expect("it ends").expect("its end");
+            match ended.end {
+                End::Exited(status) => assert_eq!((argument, status.code()), ("short", Some(7))),
+                End::Cancelled => assert!(argument == "long" && !lives(&pid), "all of it is gone"),
+                other => panic!("{argument}: {other:?}"),
+            }
+            assert_eq!(ended.left, None);
+            assert!(awaited.borrow().is_empty(), "nobody is awaited any more");
+        }
+    });
+}
