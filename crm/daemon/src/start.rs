@@ -174,7 +174,7 @@ async fn serve(options: &Options, mut checked: Checked) -> Result<Option<Shutdow
         places: Places::new(options, checked.id.as_str()),
         journal: Journal::open(&options.journal_dir())
             .map_err(|error| format!("{}: {error}", options.journal_dir().display()))?,
-        cgroups: CgroupParent::find(&format!("crm-{prefix}")),
+        cgroups: CgroupParent::find_in_time(&format!("crm-{prefix}")).await,
         awaited,
         held: Held::default(),
         priority: checked.priority,

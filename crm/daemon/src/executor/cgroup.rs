@@ -4,10 +4,16 @@
 //! The mount is looked for, never assumed. Under systemd the unit says `Delegate=yes`, and its own
 //! cgroup is the parent. Without a writable cgroup the daemon works without.
 
-use super::procfs;
+use super::{procfs, room};
+use crate::sys::is_shortage;
 use std::fs::{self, File};
+use std::future::pending;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the start of the daemon waits for room to look; heartbeats wait with it.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Where calls get their cgroups.
 #[derive(Clone, Debug)]
@@ -22,16 +28,38 @@ pub(crate) struct Parent {
 pub(crate) struct Cgroup(PathBuf);
 
 impl Parent {
-    /// Finds the cgroup of this process. `None`: there is no cgroup v2, or it is not writable.
-    pub(crate) fn find(prefix: &str) -> Option<Parent> {
-        let mounts = procfs::read("/proc/self/mountinfo").ok()?;
-        let own = procfs::read("/proc/self/cgroup").ok()?;
-        let directory = own_directory(&mounts, &own)?;
+    /// Finds the cgroup of this process, also if there is no room to look for a moment: what is not found now is missed
+    /// by every call of this daemon. `None`: there is none, or none to be found now.
+    pub(crate) async fn find_in_time(prefix: &str) -> Option<Parent> {
+        match room::wait_for(PATIENCE, pending(), || Parent::find(prefix)).await {
+            Ok((found, _)) => found,
+            Err(refused) => {
+                tracing::warn!("agents run without cgroups until crmd starts again: {refused:?}");
+                None
+            }
+        }
+    }
+
+    /// `None`: there is no cgroup v2, or it is not writable.
+    ///
+    /// # Errors
+    /// There is no room to look.
+    pub(crate) fn find(prefix: &str) -> io::Result<Option<Parent>> {
+        match Parent::probe(prefix) {
+            Err(error) if !is_shortage(&error) => Ok(None),
+            probed => probed,
+        }
+    }
+
+    fn probe(prefix: &str) -> io::Result<Option<Parent>> {
+        let mounts = procfs::read("/proc/self/mountinfo")?;
+        let own = procfs::read("/proc/self/cgroup")?;
+        let Some(directory) = own_directory(&mounts, &own) else { return Ok(None) };
         let parent = Parent { directory, prefix: prefix.to_owned() };
-        let probe = parent.make("probe").ok()?;
+        let probe = parent.make("probe")?;
         let usable = probe.0.join("cgroup.kill").exists();
-        probe.remove().ok()?;
-        usable.then_some(parent)
+        probe.remove()?;
+        Ok(usable.then_some(parent))
     }
 
     /// A new cgroup with a name that no call before had.
@@ -127,6 +155,12 @@ mod tests {
         assert_eq!(own_directory(mounts, "0::/\n"), Some("/sys/fs/cgroup/unified/".into()));
         assert_eq!(own_directory(mounts, "4:memory:/x\n"), None);
         assert_eq!(own_directory("", own), None);
+    }
+
+    #[test]
+    fn without_a_free_descriptor_it_is_not_known_whether_there_are_cgroups() {
+        let found = crate::testing::without_descriptors(|| Parent::find("crm-unseen"));
+        assert!(found.is_err_and(|error| is_shortage(&error)));
     }
 
     #[test]
