@@ -7,7 +7,7 @@ use nix::libc;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Between two attempts.
@@ -104,6 +104,14 @@ pub(crate) fn pids() -> impl Iterator<Item = i32> {
     names("/proc").unwrap_or_default().into_iter().filter_map(|name| name.to_str()?.parse().ok())
 }
 
+/// Where a link of the kernel's leads.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
+    patiently(|| fs::read_link(&path))
+}
+
 /// What is in a directory of the kernel's.
 ///
 /// # Errors
@@ -151,7 +159,7 @@ pub(crate) fn boot_id() -> io::Result<String> {
 const MOST_NAMED: usize = 8;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
@@ -203,13 +211,13 @@ mod tests {
         let _ = fs::remove_dir_all(&directory);
     }
 
-    /// Processes that cannot be seen would count as stopped.
-    #[test]
-    fn i1_without_a_free_descriptor_whoever_looks_waits() {
+    /// Looks while no descriptor is free, and makes sure that whoever looks waits until one is.
+    pub(crate) fn without_a_descriptor<T: Send + 'static>(
+        look: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
         use nix::sched::{CloneFlags, unshare};
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
         const PLACES_MAX: u64 = 4096;
-        let me = i32::try_from(std::process::id()).expect("pid");
         let thread = std::thread::spawn(move || {
             unshare(CloneFlags::CLONE_FILES).expect("a table of its own");
             let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("limit");
@@ -223,9 +231,7 @@ mod tests {
             };
             assert!(is_without_room(&full), "{full}");
             let some = held.len();
-            let waits = std::thread::spawn(move || {
-                (Stat::of(me).is_some(), pids().any(|pid| pid == me), works_as(me).is_some())
-            });
+            let waits = std::thread::spawn(look);
             // Long enough for somebody who does not wait to be done.
             std::thread::sleep(5 * PAUSE);
             let was_waiting = !waits.is_finished();
@@ -234,7 +240,18 @@ mod tests {
         });
         let (some, was_waiting, seen) = thread.join().expect("ended");
         assert!(some > 100 && was_waiting);
-        assert_eq!(seen.expect("ended"), (true, true, true));
+        seen.expect("ended")
+    }
+
+    /// Processes that cannot be seen would count as stopped.
+    #[test]
+    fn i1_without_a_free_descriptor_whoever_looks_waits() {
+        let me = i32::try_from(std::process::id()).expect("pid");
+        let seen = without_a_descriptor(move || {
+            let all = pids().any(|pid| pid == me);
+            (Stat::of(me).is_some(), all, works_as(me).is_some())
+        });
+        assert_eq!(seen, (true, true, true));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::child;
 use crate::contract::{Failure, Outcome};
 use crate::deadline::Deadline;
 use crate::filesystem::{mount_kernels_own, mounted_kind};
+use crate::procfs;
 use crate::syscall;
 
 /// Loads the module and mounts what the server is spoken to through; both stay when it is stopped. Answers where
@@ -25,7 +26,7 @@ pub(super) fn threads() -> Result<u32, Failure> {
         return Ok(0);
     }
     let path = control("threads");
-    let text = fs::read_to_string(&path)
+    let text = procfs::read(&path)
         .map_err(|error| Failure::system(format!("cannot read {}", path.display()), &error))?;
     text.trim().parse().map_err(|_| {
         Failure::generic(format!("expected a number in {}, found {text:?}", path.display()))
@@ -90,11 +91,12 @@ pub(super) fn is_answered_by(pid: i32) -> bool {
 }
 
 fn holds_open(pid: i32, wanted: &Path) -> bool {
-    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let descriptors = PathBuf::from(format!("/proc/{pid}/fd"));
+    let Ok(numbers) = procfs::names(&descriptors) else { return false };
     // Through /proc/net the name has the pid of whoever looks.
     let ending = wanted.components().rev().take(3).collect::<Vec<_>>();
-    descriptors.flatten().any(|entry| {
-        fs::read_link(entry.path())
+    numbers.iter().any(|number| {
+        procfs::link(descriptors.join(number))
             .is_ok_and(|path| path.components().rev().take(3).collect::<Vec<_>>() == ending)
     })
 }
@@ -108,3 +110,23 @@ pub(super) const PORT: &str = "2049";
 const CONTROL: &str = "/proc/fs/nfsd";
 /// Debian's place for it.
 const PIPES: &str = "/run/rpc_pipefs";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::procfs::tests::without_a_descriptor;
+
+    /// The threads of a server that runs would be ended, for its memory seems lost.
+    #[test]
+    fn i1_without_a_free_descriptor_an_open_file_is_waited_for() {
+        let me = i32::try_from(std::process::id()).expect("pid");
+        let path = std::env::temp_dir().join(format!("crm-open-{me}"));
+        let path = path.canonicalize().unwrap_or(path);
+        let file = fs::File::create(&path).expect("file");
+        let wanted = path.clone();
+        assert!(without_a_descriptor(move || holds_open(me, &wanted)));
+        drop(file);
+        assert!(!holds_open(me, &path));
+        fs::remove_file(&path).expect("removed");
+    }
+}
