@@ -1,6 +1,6 @@
 //! The mount itself, and the helpers around it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use super::source::Source;
 use crate::child;
 use crate::contract::{Failure, Outcome};
 use crate::deadline::Deadline;
+use crate::procfs;
 use crate::syscall;
 
 /// Types that the kernel cannot mount without a program that talks to a server first.
@@ -44,7 +45,7 @@ pub(super) fn load_type(kind: &str, deadline: Deadline) -> Outcome {
 }
 
 fn is_known(kind: &str) -> bool {
-    fs::read_to_string("/proc/filesystems")
+    procfs::read("/proc/filesystems")
         .is_ok_and(|text| text.lines().any(|line| line.split_whitespace().last() == Some(kind)))
 }
 
@@ -136,8 +137,11 @@ fn hint(error: &io::Error) -> &'static str {
 /// HB33, HB35: writes out and drops what the kernel keeps of the device.
 pub(super) fn flush(device: &Path) -> Outcome {
     // Not held open by mistake: a device that has gone must not hang the agent.
-    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(device);
-    match opened.and_then(|file| syscall::flush_block_device(&file)) {
+    let mut options = File::options();
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    match procfs::patiently(|| options.open(device))
+        .and_then(|file| syscall::flush_block_device(&file))
+    {
         // Inside a user namespace nobody may; the unmount has written everything.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         Err(error) => Err(Failure::system(format!("cannot flush {}", device.display()), &error)),
@@ -147,12 +151,23 @@ pub(super) fn flush(device: &Path) -> Outcome {
 
 /// Is the device still in use as a filesystem, anywhere on this machine?
 pub(super) fn is_held(device: &Path) -> bool {
-    File::options()
-        .read(true)
-        .custom_flags(libc::O_EXCL | libc::O_NONBLOCK)
-        .open(device)
+    let mut alone = File::options();
+    alone.read(true).custom_flags(libc::O_EXCL | libc::O_NONBLOCK);
+    procfs::patiently(|| alone.open(device))
         .is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
 }
 
 /// Large modules take seconds on a busy machine.
 const MODPROBE_LIMIT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::procfs::tests::without_a_descriptor;
+
+    /// A device would count as released that another mount namespace has mounted.
+    #[test]
+    fn i1_without_a_free_descriptor_a_device_is_waited_for() {
+        assert!(!without_a_descriptor(|| is_held(Path::new("/dev/null"))));
+    }
+}

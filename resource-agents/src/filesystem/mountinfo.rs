@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::contract::Failure;
+use crate::procfs;
 use crate::syscall;
 
 /// One mount.
@@ -31,7 +32,7 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn read() -> Result<Table, Failure> {
-        fs::read("/proc/self/mountinfo")
+        procfs::read_bytes("/proc/self/mountinfo")
             .map(|text| Table::parse(&text))
             .map_err(|error| Failure::system("cannot read /proc/self/mountinfo", &error))
     }
@@ -57,8 +58,8 @@ impl Table {
 
     /// The filesystem on which a path lies and the path within it, as in `root` of a bind mount.
     pub(super) fn origin(&self, path: &Path) -> Option<((u32, u32), PathBuf)> {
-        let path = fs::canonicalize(path).ok()?;
-        let location = syscall::locate(&path).ok()?;
+        let path = procfs::patiently(|| fs::canonicalize(path)).ok()?;
+        let location = procfs::patiently(|| syscall::locate(&path)).ok()?;
         let holder = match location.mount {
             Some(id) => self.mounts.iter().find(|mount| mount.id == id)?,
             // Before Linux 5.8: the deepest mount point above the path.
@@ -174,6 +175,13 @@ nonsense
         assert_eq!(ids, [30, 31, 32, 33, 34]);
         let ids: Vec<u64> = table.tree(&table.mounts[2]).iter().map(|mount| mount.id).collect();
         assert_eq!(ids, [31, 34]);
+    }
+
+    /// A mount that cannot be seen would count as unmounted.
+    #[test]
+    fn i1_without_a_free_descriptor_mounts_are_waited_for() {
+        let table = procfs::tests::without_a_descriptor(Table::read);
+        assert!(table.is_ok_and(|table| !table.mounts.is_empty()));
     }
 
     #[test]
