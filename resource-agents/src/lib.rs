@@ -35,6 +35,7 @@ mod procfs;
 mod program;
 mod running;
 mod samba;
+mod seen;
 mod state;
 mod syscall;
 mod tcp;

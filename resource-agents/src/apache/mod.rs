@@ -13,6 +13,7 @@ use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
 use crate::deadline::Pause;
 use crate::http::{self, Page};
 use crate::metadata::{Kind, MetaData, Parameter};
+use crate::running::members::Members;
 use crate::running::record::Record;
 use crate::running::{Program, output, start, stop, words};
 use crate::state;
@@ -114,7 +115,7 @@ pub(crate) fn alive(call: &Call) -> Result<i32, Failure> {
             Ok(record.pid)
         }
         Some(record) => {
-            let left = crate::running::members::find(&record);
+            let left = Members::of(&record).look()?;
             if left.is_empty() {
                 return Err(Failure::not_running(format!("process {} has ended", record.pid)));
             }

@@ -16,8 +16,9 @@ use crate::child;
 use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
 use crate::filesystem::signal_called;
 use crate::metadata::{Kind, MetaData, Parameter};
+use crate::running::members::Members;
 use crate::running::record::Record;
-use crate::running::{Program, environment, members, output, start, stop, user, words};
+use crate::running::{Program, environment, output, start, stop, user, words};
 
 pub(crate) fn meta_data() -> MetaData {
     MetaData {
@@ -159,7 +160,7 @@ fn status(call: &Call) -> Outcome {
         return Err(Failure::not_running("it has not been started here"));
     };
     if !record.main_is_alive() {
-        let left = members::find(&record);
+        let left = Members::of(&record).look()?;
         if left.is_empty() {
             return Err(Failure::not_running(format!("process {} has ended", record.pid)));
         }

@@ -1,7 +1,8 @@
 //! What was started: kept in the state directory from one call to the next.
 
 use crate::contract::{Context, Failure};
-use crate::procfs::{self, Stat};
+use crate::procfs;
+use crate::seen::Process;
 use crate::state;
 
 /// The process that counts, and the session in which it was started.
@@ -98,7 +99,7 @@ impl Record {
 
 /// Does exactly this process still run?
 pub(crate) fn is_alive(pid: i32, started: u64) -> bool {
-    Stat::of(pid).is_some_and(|stat| stat.started == started && !stat.is_dead())
+    Process { pid, started }.is_alive()
 }
 
 const ENDING: &str = "process";
@@ -106,6 +107,7 @@ const ENDING: &str = "process";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::procfs::Stat;
 
     fn record() -> Record {
         Record {

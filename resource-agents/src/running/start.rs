@@ -8,21 +8,23 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use super::members::{MARK, Members};
 use super::record::Record;
-use super::{Program, Readiness, environment, members, output, stop};
+use super::{Program, Readiness, environment, output, stop};
 use crate::contract::{Call, Failure, Outcome, Watch};
 use crate::deadline::{Deadline, Pause};
 use crate::procfs::{self, Stat};
 use crate::syscall;
 
-/// Starts it unless it runs already, and returns when it is ready. A failed start leaves nothing behind.
+/// Starts it unless it runs already, and returns when it is ready. A failed start leaves nothing behind that can be
+/// ended, and forgets nothing else.
 pub(crate) fn start(call: &Call, wanted: &Program, ready: &dyn Readiness) -> Outcome {
     if let Some(record) = Record::load(&call.context)? {
         if record.main_is_alive() {
             call.channel.progress(format!("it runs already, as process {}", record.pid));
             return wait_and_watch(call, ready, &record);
         }
-        let left = members::find(&record);
+        let left = Members::of(&record).look()?;
         if !left.is_empty() {
             return Err(Failure::generic(format!(
                 "an earlier run has left {} behind; stop it first",
@@ -59,7 +61,7 @@ pub(crate) fn start(call: &Call, wanted: &Program, ready: &dyn Readiness) -> Out
         }
         Err(failure) => {
             let said = output::since(&mut log, before);
-            end_all(&record, wanted.stop_signal, call.context.deadline, &mut child);
+            let _ = end_all(&record, wanted.stop_signal, call.context.deadline, &mut child);
             let _ = Record::remove(&call.context);
             let words = if said.is_empty() { String::new() } else { format!("; it said: {said}") };
             Err(Failure::new(failure.exit, format!("{}{words}", failure.reason)))
@@ -121,7 +123,7 @@ fn spawn(
         .env("CRM_RESOURCE", &call.context.resource)
         .env("CRM_NODE", &call.context.node)
         .envs(wanted.environment.iter().map(|(name, value)| (name, value)))
-        .env(members::MARK, mark);
+        .env(MARK, mark);
     syscall::set_apart(&mut command, wanted.user.as_ref().map(|user| user.credentials.clone()));
     if !wanted.directory.is_dir() {
         return Err(Failure::configured(format!(
@@ -219,16 +221,23 @@ fn read_pid(path: &Path) -> Result<i32, String> {
         .ok_or_else(|| format!("{} holds no pid", path.display()))
 }
 
-/// A failed start leaves nothing behind.
-fn end_all(record: &Record, signal: Signal, deadline: Deadline, child: &mut Child) {
+/// A failed start leaves nothing behind that can be ended; the rest is returned.
+fn end_all(
+    record: &Record,
+    signal: Signal,
+    deadline: Deadline,
+    child: &mut Child,
+) -> Result<Vec<i32>, Failure> {
     let mut collect = || {
         let _ = child.try_wait();
     };
-    stop::signal(&members::find(record), signal);
+    let mut members = Members::of(record);
+    stop::signal(&members.look()?, signal);
     let polite = deadline.at_most(stop::AFTER_FAILED_START);
-    if !stop::wait_until_gone(record, polite, &mut collect) {
-        stop::kill_all(record, deadline.at_least(stop::AFTER_FAILED_START), &mut collect);
+    if stop::wait_until_gone(&mut members, polite, &mut collect)? {
+        return Ok(Vec::new());
     }
+    stop::kill_all(&mut members, deadline.at_least(stop::AFTER_FAILED_START), &mut collect)
 }
 
 fn describe(status: ExitStatus) -> String {

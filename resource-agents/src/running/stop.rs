@@ -6,8 +6,9 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::members::Members;
+use super::output;
 use super::record::Record;
-use super::{members, output};
 use crate::contract::{Call, Failure, Outcome};
 use crate::deadline::{Deadline, Pause};
 use crate::procfs;
@@ -19,20 +20,19 @@ pub(crate) fn stop(call: &Call, asking: Signal, patience: Duration) -> Outcome {
     };
     let deadline = call.context.deadline;
     let polite = deadline.at_most(patience.min(deadline.remaining().mul_f64(SHARE_OF_ASKING)));
-    signal(&members::find(&record), asking);
+    let mut members = Members::of(&record);
+    signal(&members.look()?, asking);
     // A stopped process cannot heed the signal until it is continued.
-    signal(&members::find(&record), Signal::SIGCONT);
-    if !wait_until_gone(&record, polite, &mut || {}) {
-        let left = members::find(&record);
+    signal(&members.look()?, Signal::SIGCONT);
+    if !wait_until_gone(&mut members, polite, &mut || {})? {
+        let left = members.look()?;
         call.channel.progress(format!(
             "killing what did not end upon {asking}: {}",
             procfs::describe_all(&left)
         ));
-        if !kill_all(&record, deadline, &mut || {}) {
-            return Err(Failure::generic(format!(
-                "cannot be killed: {}; it waits in the kernel, for a disk or a server",
-                procfs::describe_all(&members::find(&record))
-            )));
+        let left = kill_all(&mut members, deadline, &mut || {})?;
+        if !left.is_empty() {
+            return Err(Failure::generic(cannot_be_killed(&left)));
         }
     }
     output::remove(&call.context);
@@ -46,36 +46,48 @@ pub(crate) fn signal(pids: &[i32], signal: Signal) {
     }
 }
 
-/// Kills again and again, since a dying family may still fork; true once nothing lives.
-pub(crate) fn kill_all(record: &Record, deadline: Deadline, collect: &mut dyn FnMut()) -> bool {
+/// Who is left after a kill, and why.
+pub(crate) fn cannot_be_killed(left: &[i32]) -> String {
+    format!(
+        "cannot be killed: {}; it waits in the kernel, for a disk or a server",
+        procfs::describe_all(left)
+    )
+}
+
+/// Kills again and again, since a dying family may still fork; who is left when the time is over.
+pub(crate) fn kill_all(
+    members: &mut Members,
+    deadline: Deadline,
+    collect: &mut dyn FnMut(),
+) -> Result<Vec<i32>, Failure> {
     let mut pause = Pause::new();
     loop {
-        let left = members::find(record);
+        let left = members.look()?;
         if left.is_empty() {
-            return true;
+            return Ok(left);
         }
         signal(&left, Signal::SIGKILL);
         collect();
         if !pause.sleep(deadline) {
-            return members::find(record).is_empty();
+            return members.look();
         }
     }
 }
 
 /// Waits until no member lives. The main process is looked at often, all others once it is gone.
 pub(crate) fn wait_until_gone(
-    record: &Record,
+    members: &mut Members,
     deadline: Deadline,
     collect: &mut dyn FnMut(),
-) -> bool {
+) -> Result<bool, Failure> {
     let mut pause = Pause::new();
     loop {
         collect();
-        if !record.main_is_alive() && members::find(record).is_empty() {
-            return true;
+        if !members.record.main_is_alive() && members.look()?.is_empty() {
+            return Ok(true);
         }
         if !pause.sleep(deadline) {
-            return false;
+            return Ok(false);
         }
     }
 }

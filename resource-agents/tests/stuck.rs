@@ -1,0 +1,62 @@
+//! Processes that no signal ends, since they wait in the kernel: real ones, on a filesystem whose server does not answer.
+//! Nothing that cannot be seen or killed may count as stopped.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use common::{Resource, isolated, may_run, wait_for};
+
+const HANG: &str = include_str!("common/hang.py");
+
+/// The filesystem: whoever dies with its file open hangs, without memory, until it is ended.
+struct Hang {
+    server: Child,
+    file: PathBuf,
+}
+
+impl Hang {
+    fn on(directory: &Path) -> Option<Hang> {
+        if !may_run("/dev/fuse", Path::new("/dev/fuse").exists()) {
+            return None;
+        }
+        let at = directory.join("hang");
+        fs::create_dir(&at).expect("mount point");
+        let server = Command::new("python3").args(["-c", HANG]).arg(&at).spawn().expect("python3");
+        let file = at.join("file");
+        wait_for("the filesystem", || file.exists());
+        Some(Hang { server, file })
+    }
+
+    fn end(mut self) {
+        self.server.kill().expect("kill");
+        self.server.wait().expect("wait");
+        common::tool(&format!("umount -l {}", self.file.with_file_name("").display()));
+    }
+}
+
+fn short(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// What has left the session is known by its environment only, which goes with its memory.
+#[test]
+fn i1_a_member_that_hangs_without_environment_is_not_stopped() {
+    isolated("i1_a_member_that_hangs_without_environment_is_not_stopped", |directory| {
+        let Some(hang) = Hang::on(directory) else { return };
+        let here = directory.display();
+        let apart = format!("exec 3<{}; echo >{here}/open; exec sleep 6402", hang.file.display());
+        let command = format!("setsid sh -c '{apart}' & exec sleep 6403");
+        let service = Resource::new("process", directory, &[("command", &command)])
+            .with("shell", "true")
+            .timeout(short(3));
+        service.run("start").ok();
+        wait_for("the file", || directory.join("open").exists());
+        service.run("stop").code(1).because("cannot be killed");
+        hang.end();
+        service.run("stop").ok();
+    });
+}
