@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::{Resource, isolated, may_run, wait_for};
@@ -40,6 +40,24 @@ impl Hang {
 
 fn short(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+#[test]
+fn i1_a_start_that_failed_forgets_nothing_that_lives() {
+    isolated("i1_a_start_that_failed_forgets_nothing_that_lives", |directory| {
+        let Some(hang) = Hang::on(directory) else { return };
+        let command = format!("exec 3<{}; exec sleep 6401", hang.file.display());
+        let service = Resource::new("process", directory, &[("command", &command)])
+            .with("shell", "true")
+            .with("ready_tcp", "127.0.0.1:4711")
+            .timeout(short(3));
+        let answer = service.run("start").code(1).because("it is not ready in time");
+        assert!(answer.reason().contains("cannot be killed: "), "{answer:#?}");
+        service.run("stop").code(1).because("cannot be killed");
+        hang.end();
+        service.run("stop").ok();
+        service.run("status").code(7).because("has not been started");
+    });
 }
 
 /// What has left the session is known by its environment only, which goes with its memory.

@@ -61,9 +61,17 @@ pub(crate) fn start(call: &Call, wanted: &Program, ready: &dyn Readiness) -> Out
         }
         Err(failure) => {
             let said = output::since(&mut log, before);
-            let _ = end_all(&record, wanted.stop_signal, call.context.deadline, &mut child);
-            let _ = Record::remove(&call.context);
-            let words = if said.is_empty() { String::new() } else { format!("; it said: {said}") };
+            let deadline = call.context.deadline;
+            let mut words =
+                if said.is_empty() { String::new() } else { format!("; it said: {said}") };
+            // The next stop must find what cannot be ended now.
+            match end_all(&record, wanted.stop_signal, deadline, &mut child) {
+                Ok(left) if left.is_empty() => {
+                    let _ = Record::remove(&call.context);
+                }
+                Ok(left) => words += &format!("; {}", stop::cannot_be_killed(&left)),
+                Err(unseen) => words += &format!("; what is left of it is not known: {unseen}"),
+            }
             Err(Failure::new(failure.exit, format!("{}{words}", failure.reason)))
         }
     }
