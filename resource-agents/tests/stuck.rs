@@ -38,6 +38,16 @@ impl Hang {
     }
 }
 
+/// A shell that has opened the file, and then does what `words` say.
+fn spawn(program: &Path, arguments: &[&str], within: &Path, hang: &Hang, words: &str) -> Child {
+    let words = format!("exec 3<{}; echo >opened; {words}", hang.file.display());
+    let mut command = Command::new(program);
+    command.args(arguments).args(["-c", &words]).current_dir(within).stdin(Stdio::null());
+    let child = command.spawn().expect("runs");
+    wait_for("its start", || within.join("opened").exists());
+    child
+}
+
 fn short(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -76,5 +86,26 @@ fn i1_a_member_that_hangs_without_environment_is_not_stopped() {
         service.run("stop").code(1).because("cannot be killed");
         hang.end();
         service.run("stop").ok();
+    });
+}
+
+#[test]
+fn i1_a_server_that_hangs_without_program_works_in_its_directory() {
+    isolated("i1_a_server_that_hangs_without_program_works_in_its_directory", |directory| {
+        let Some(hang) = Hang::on(directory) else { return };
+        let data = directory.join("data");
+        fs::create_dir(&data).expect("data");
+        let server = directory.join("mysqld");
+        fs::copy("/bin/bash", &server).expect("a program of that name");
+        // The last word keeps the shell from becoming `sleep`.
+        let mut child = spawn(&server, &[], &data, &hang, "sleep 6404; :");
+        let datadir = data.display().to_string();
+        let mysql = Resource::new("mysql", directory, &[("datadir", &datadir)]).timeout(short(3));
+        mysql.run("stop").code(1).because("expected no server in");
+        mysql.run("stop").code(1).because("expected no server in");
+        mysql.run("status").code(1);
+        hang.end();
+        child.wait().expect("wait");
+        mysql.run("stop").ok();
     });
 }

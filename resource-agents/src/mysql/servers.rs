@@ -2,52 +2,63 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use super::{Instance, SERVERS};
+use crate::contract::Failure;
 use crate::procfs::{self, Stat};
+use crate::seen::{Process, Seen};
 
-/// A server: a pid and its start time, which name a process for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Server {
-    pub(super) pid: i32,
-    pub(super) started: u64,
-}
-
-impl Server {
-    pub(super) fn is_alive(self) -> bool {
-        Stat::of(self.pid).is_some_and(|stat| stat.started == self.started && !stat.is_dead())
-    }
+/// All that live.
+///
+/// # Errors
+/// They cannot be seen.
+pub(super) fn all(instance: &Instance) -> Result<Vec<Process>, Failure> {
+    Seen::default().look(|| find(instance))
 }
 
 /// A server makes its data directory its working directory as soon as it has read its options.
-pub(super) fn of(instance: &Instance) -> Vec<Server> {
+pub(super) fn find(instance: &Instance) -> Result<Vec<Process>, Failure> {
     let datadir = instance.datadir.as_path();
     // One that the administrator named may be called otherwise.
     let own = instance.program.as_deref().and_then(|program| program.rsplit('/').next());
-    let wanted = fs::metadata(datadir).ok().map(|meta| (meta.dev(), meta.ino()));
-    procfs::pids()
-        .filter(|pid| is_server(*pid, own))
-        .filter(|pid| {
-            let cwd = format!("/proc/{pid}/cwd");
-            let there = procfs::patiently(|| fs::metadata(&cwd)).ok();
-            let there = there.map(|meta| (meta.dev(), meta.ino()));
-            // Where the path is gone from here, for it was unmounted, the name still tells.
-            match wanted {
-                Some(_) => there == wanted,
-                None => procfs::patiently(|| fs::read_link(&cwd)).is_ok_and(|path| path == datadir),
-            }
-        })
+    let wanted = procfs::patiently(|| fs::metadata(datadir)).ok();
+    let wanted = wanted.map(|meta| (meta.dev(), meta.ino()));
+    let works_there = |process: &Path| {
+        let cwd = process.join("cwd");
+        let there = procfs::patiently(|| fs::metadata(&cwd)).ok();
+        let there = there.map(|meta| (meta.dev(), meta.ino()));
+        // Where the path is gone from here, for it was unmounted, the name still tells.
+        match wanted {
+            Some(_) => there == wanted,
+            None => procfs::link(&cwd).is_ok_and(|path| path == datadir),
+        }
+    };
+    let found = procfs::pids()
         .filter_map(Stat::of)
         .filter(|stat| !stat.is_dead())
-        .map(|stat| Server { pid: stat.pid, started: stat.started })
-        .collect()
+        .filter(|stat| {
+            let process = PathBuf::from(format!("/proc/{}", stat.pid));
+            is_server(&process, own) && works_there(&process)
+        })
+        .map(Process::from)
+        .collect();
+    Ok(found)
 }
 
-fn is_server(pid: i32, own: Option<&str>) -> bool {
-    let program = format!("/proc/{pid}/exe");
-    let Ok(program) = procfs::patiently(|| fs::read_link(&program)) else { return false };
+fn is_server(process: &Path, own: Option<&str>) -> bool {
+    let Ok(program) = procfs::link(process.join("exe")) else {
+        // One that was killed and waits for its files to be closed has no program any more, but its name.
+        let name = procfs::read(process.join("comm")).unwrap_or_default();
+        let name = name.trim_end();
+        let is_it = |wanted: &str| wanted.get(..LONGEST_NAME).unwrap_or(wanted) == name;
+        return SERVERS.into_iter().chain(own).any(is_it);
+    };
     let name = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     // An upgrade removes the file of a server that runs.
     let name = name.strip_suffix(" (deleted)").unwrap_or(name);
     SERVERS.contains(&name) || own == Some(name)
 }
+
+/// The kernel cuts names there.
+const LONGEST_NAME: usize = 15;

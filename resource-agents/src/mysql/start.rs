@@ -5,27 +5,26 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use super::client::{self, Answer};
-use super::servers::{self, Server};
-use super::{Instance, datadir, status};
+use super::{Instance, datadir, servers, status};
 use crate::contract::{Call, Failure, Outcome, Watch};
 use crate::deadline::{Deadline, Pause, QUESTION};
 use crate::procfs;
 use crate::running::record::Record;
 use crate::running::{Program, Readiness, start};
+use crate::seen::{Process, pids};
 
 pub(super) fn start(call: &Call, instance: &Instance) -> Outcome {
     datadir::check(instance)?;
     let ours = Record::load(&call.context)?.filter(Record::main_is_alive).map(|record| record.pid);
-    let servers = servers::of(instance);
+    let servers = servers::all(instance)?;
     match servers.as_slice() {
         [server] if ours.is_none() => return adopt(call, instance, *server),
         [] | [_] => {}
         many => {
-            let pids: Vec<i32> = many.iter().map(|server| server.pid).collect();
             return Err(Failure::generic(format!(
                 "expected one server at most in {}, found {}; stop them first",
                 instance.datadir.display(),
-                procfs::describe_all(&pids)
+                procfs::describe_all(&pids(many))
             )));
         }
     }
@@ -41,7 +40,7 @@ pub(super) fn start(call: &Call, instance: &Instance) -> Outcome {
 
 /// Somebody else started a server on this very directory: it is the one, once it answers where it
 /// should.
-fn adopt(call: &Call, instance: &Instance, server: Server) -> Outcome {
+fn adopt(call: &Call, instance: &Instance, server: Process) -> Outcome {
     call.channel.progress(format!("a server runs already, as process {}", server.pid));
     let ready = Answers { instance };
     let mut pause = Pause::new();

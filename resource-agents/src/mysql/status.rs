@@ -8,10 +8,10 @@ use crate::contract::{Call, Failure, Outcome, Watch};
 use crate::procfs::{self, Stat};
 use crate::running::output;
 use crate::running::record::Record;
-use crate::state;
+use crate::{seen, state};
 
 pub(super) fn status(call: &Call, instance: &Instance) -> Outcome {
-    let mut pids: Vec<i32> = servers::of(instance).iter().map(|server| server.pid).collect();
+    let mut pids = seen::pids(&servers::all(instance)?);
     // One that has not yet read its options works nowhere.
     if let Some(record) = Record::load(&call.context)?
         && record.main_is_alive()

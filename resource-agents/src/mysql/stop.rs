@@ -2,13 +2,13 @@
 
 use nix::sys::signal::Signal;
 
-use super::servers::{self, Server};
-use super::{Instance, status};
+use super::{Instance, servers, status};
 use crate::contract::{Call, Failure, Outcome};
 use crate::deadline::{Deadline, Pause};
 use crate::procfs;
 use crate::running::record::Record;
 use crate::running::stop;
+use crate::seen::{Seen, pids};
 
 pub(super) fn stop(call: &Call, instance: &Instance) -> Outcome {
     let deadline = call.context.deadline;
@@ -20,22 +20,23 @@ pub(super) fn stop(call: &Call, instance: &Instance) -> Outcome {
         stop::stop(call, Signal::SIGTERM, patience)?;
     }
     // Those that somebody else started on this directory would hold its filesystem as well.
-    let strangers = servers::of(instance);
+    let mut seen = Seen::default();
+    let strangers = pids(&seen.look(|| servers::find(instance))?);
     if !strangers.is_empty() {
         call.channel.progress(format!(
             "shutting down what somebody else started in {}: {}",
             instance.datadir.display(),
-            procfs::describe_all(&pids(&strangers))
+            procfs::describe_all(&strangers)
         ));
         let polite = deadline.at_most(patience.min(deadline.remaining().mul_f64(SHARE_OF_ASKING)));
-        signal(&strangers, Signal::SIGTERM);
-        if !wait(&strangers, polite) {
+        stop::signal(&strangers, Signal::SIGTERM);
+        if !wait(&mut seen, polite) {
             call.channel.progress("killing what did not shut down");
-            signal(&strangers, Signal::SIGKILL);
-            wait(&strangers, deadline);
+            stop::signal(&pids(seen.alive()), Signal::SIGKILL);
+            wait(&mut seen, deadline);
         }
     }
-    let left = servers::of(instance);
+    let left = seen.look(|| servers::find(instance))?;
     if !left.is_empty() {
         return Err(Failure::generic(format!(
             "expected no server in {}, found {}; if it cannot be killed it waits in the kernel, for a \
@@ -48,26 +49,16 @@ pub(super) fn stop(call: &Call, instance: &Instance) -> Outcome {
     Ok(())
 }
 
-/// Only to the very processes that were found.
-fn signal(servers: &[Server], signal: Signal) {
-    let alive: Vec<Server> = servers.iter().copied().filter(|server| server.is_alive()).collect();
-    stop::signal(&pids(&alive), signal);
-}
-
-fn wait(servers: &[Server], deadline: Deadline) -> bool {
+fn wait(seen: &mut Seen, deadline: Deadline) -> bool {
     let mut pause = Pause::new();
     loop {
-        if servers.iter().all(|server| !server.is_alive()) {
+        if seen.alive().is_empty() {
             return true;
         }
         if !pause.sleep(deadline) {
             return false;
         }
     }
-}
-
-fn pids(servers: &[Server]) -> Vec<i32> {
-    servers.iter().map(|server| server.pid).collect()
 }
 
 /// Of the time that is left; the rest is for killing.
