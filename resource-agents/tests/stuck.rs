@@ -109,3 +109,27 @@ fn i1_a_server_that_hangs_without_program_works_in_its_directory() {
         mysql.run("stop").ok();
     });
 }
+
+#[test]
+fn i1_a_process_of_oracle_that_hangs_without_words_is_not_stopped() {
+    isolated("i1_a_process_of_oracle_that_hangs_without_words_is_not_stopped", |directory| {
+        let Some(hang) = Hang::on(directory) else { return };
+        fs::set_permissions(directory, std::os::unix::fs::PermissionsExt::from_mode(0o777))
+            .expect("mode");
+        let mut child = spawn(
+            Path::new("/usr/bin/setpriv"),
+            &["--reuid=nobody", "--clear-groups", "/bin/bash"],
+            directory,
+            &hang,
+            "exec -a ora_pmon_TEST01 sleep 6406",
+        );
+        let oracle = Resource::new("oracle", directory, &[("sid", "TEST01"), ("user", "nobody")])
+            .with("environment_file", "/no/such/file")
+            .timeout(short(3));
+        oracle.run("status").code(5);
+        oracle.run("stop").code(1).because("expected no process of TEST01");
+        hang.end();
+        child.wait().expect("wait");
+        oracle.run("stop").ok();
+    });
+}

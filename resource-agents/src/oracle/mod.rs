@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 
+use self::processes::Processes;
 use crate::contract::{Action, Call, Failure, Outcome, Parameters, Watch};
 use crate::deadline::{Deadline, Pause};
 use crate::filesystem::mounted_on;
@@ -60,20 +61,21 @@ pub(crate) fn run(call: &Call) -> Outcome {
     let sid = sid(&call.parameters)?;
     let user = User::find(call.parameters.required("user")?)?;
     // Neither needs the environment where nothing runs, and it may be gone then.
-    let idle = processes::of(&sid, &user).is_empty();
+    let mut processes = Processes::of(&sid, &user);
+    let idle = processes.look()?.is_empty();
     match call.action {
         Action::Status if idle => Err(Failure::not_running(format!("no process of {sid} is here"))),
         Action::Stop if idle => Ok(()),
         // Without its environment it cannot be asked to end; that is no reason to leave it there.
-        Action::Stop => match Instance::new(&call.parameters, sid.clone(), user.clone()) {
-            Ok(instance) => instance.stop(call),
-            Err(failure) => kill(call, &sid, &user, &failure.reason),
+        Action::Stop => match Instance::new(&call.parameters, sid.clone(), user) {
+            Ok(instance) => instance.end(call, &mut processes, true),
+            Err(failure) => kill(call, &sid, &mut processes, &failure.reason),
         },
         _ => {
             let instance = Instance::new(&call.parameters, sid, user)?;
             match call.action {
-                Action::Status => instance.status(call),
-                Action::Start => instance.start(call),
+                Action::Status => instance.status(call, &processes),
+                Action::Start => instance.start(call, &mut processes),
                 _ => instance.sqlplus().map(|_| ()),
             }
         }
@@ -105,8 +107,8 @@ impl Instance {
         Ok(Instance { sid, user, home, environment })
     }
 
-    fn status(&self, call: &Call) -> Outcome {
-        self.watch(call);
+    fn status(&self, call: &Call, processes: &Processes) -> Outcome {
+        watch(call, processes);
         match self.probe(call.context.deadline) {
             Ok(state) if state == OPEN => {
                 call.channel.attribute("state", "open");
@@ -128,18 +130,18 @@ impl Instance {
         }
     }
 
-    fn start(&self, call: &Call) -> Outcome {
+    fn start(&self, call: &Call, processes: &mut Processes) -> Outcome {
         if let Some(mount) = call.parameters.text("mount") {
             mounted_on(Path::new(mount), Path::new(mount))?;
         }
         let deadline = call.context.deadline;
-        if !self.processes().is_empty() {
+        if !processes.look()?.is_empty() {
             if self.probe(deadline).is_ok_and(|state| state == OPEN) {
-                self.watch(call);
+                watch(call, processes);
                 return Ok(());
             }
             call.channel.progress(format!("{} is half started; it is ended first", self.sid));
-            self.end(call, false)?;
+            self.end(call, processes, false)?;
         }
         let said = self.ask("startup", deadline)?;
         let mut found = "nothing".to_owned();
@@ -147,7 +149,7 @@ impl Instance {
         loop {
             match self.probe(deadline) {
                 Ok(state) if state == OPEN => {
-                    self.watch(call);
+                    watch(call, processes);
                     return Ok(());
                 }
                 Ok(state) => found = state,
@@ -156,7 +158,7 @@ impl Instance {
                 Err(_) => {}
             }
             // Nothing is under way any more where nothing runs.
-            if self.processes().is_empty() || !pause.sleep(deadline) {
+            if processes.look()?.is_empty() || !pause.sleep(deadline) {
                 return Err(Failure::generic(format!(
                     "expected {} to be {OPEN} after `startup`, found {found}; sqlplus said: {said}",
                     self.sid
@@ -165,72 +167,60 @@ impl Instance {
         }
     }
 
-    fn stop(&self, call: &Call) -> Outcome {
-        self.end(call, true)
-    }
-
     /// `immediate` if that is wanted, then `abort`, then a kill; each is over when no process is left.
-    fn end(&self, call: &Call, politely: bool) -> Outcome {
+    fn end(&self, call: &Call, processes: &mut Processes, politely: bool) -> Outcome {
         let deadline = call.context.deadline;
         let share = |part: f64| deadline.at_most(deadline.remaining().mul_f64(part));
         if politely {
             let until = share(0.6);
             let said = self.told("shutdown immediate", until);
-            if self.is_gone(until.at_most(AFTER_ANSWER)) {
+            if is_gone(processes, until.at_most(AFTER_ANSWER))? {
                 return Ok(());
             }
             call.channel.progress(format!("`shutdown immediate` did not end it: {said}"));
         }
         let until = share(0.5);
         let said = self.told("shutdown abort", until);
-        if self.is_gone(until.at_most(AFTER_ANSWER)) {
+        if is_gone(processes, until.at_most(AFTER_ANSWER))? {
             return Ok(());
         }
-        kill(call, &self.sid, &self.user, &format!("`shutdown abort` did not end it: {said}"))
+        kill(call, &self.sid, processes, &format!("`shutdown abort` did not end it: {said}"))
     }
 
     /// What came of a shutdown, or why it could not be asked for: then there is still the kill.
     fn told(&self, statement: &str, until: Deadline) -> String {
         self.ask(statement, until).unwrap_or_else(|failure| failure.reason)
     }
+}
 
-    fn is_gone(&self, deadline: Deadline) -> bool {
-        is_gone(&self.sid, &self.user, deadline)
-    }
-
-    fn processes(&self) -> Vec<i32> {
-        processes::of(&self.sid, &self.user)
-    }
-
-    fn watch(&self, call: &Call) {
-        if let Some(monitor) = processes::monitor(&self.sid, &self.user) {
-            call.channel.watch(Watch::Process(monitor));
-        }
+fn watch(call: &Call, processes: &Processes) {
+    if let Some(monitor) = processes.monitor() {
+        call.channel.watch(Watch::Process(monitor));
     }
 }
 
 /// The last way to stop it: a crash, from which Oracle recovers at the next start.
-fn kill(call: &Call, sid: &str, user: &User, why: &str) -> Outcome {
-    let left = processes::of(sid, user);
+fn kill(call: &Call, sid: &str, processes: &mut Processes, why: &str) -> Outcome {
+    let left = processes.look()?;
     call.channel.progress(format!("killing {}; {why}", procfs::describe_all(&left)));
     signal(&left, Signal::SIGKILL);
-    if is_gone(sid, user, call.context.deadline) {
+    if is_gone(processes, call.context.deadline)? {
         return Ok(());
     }
     Err(Failure::generic(format!(
         "expected no process of {sid} after its shutdown, found {}",
-        procfs::describe_all(&processes::of(sid, user))
+        procfs::describe_all(&processes.look()?)
     )))
 }
 
-fn is_gone(sid: &str, user: &User, deadline: Deadline) -> bool {
+fn is_gone(processes: &mut Processes, deadline: Deadline) -> Result<bool, Failure> {
     let mut pause = Pause::new();
     loop {
-        if processes::of(sid, user).is_empty() {
-            return true;
+        if processes.look()?.is_empty() {
+            return Ok(true);
         }
         if !pause.sleep(deadline) {
-            return false;
+            return Ok(false);
         }
     }
 }

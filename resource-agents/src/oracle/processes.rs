@@ -1,16 +1,36 @@
 //! The processes of an instance, by the names that Oracle gives them: `ora_pmon_SID`, `oracleSID`.
 
+use crate::contract::Failure;
 use crate::procfs::{self, Stat};
 use crate::running::user::User;
+use crate::seen::{self, Process, Seen};
 
-/// Its background and server processes, of its user only.
-pub(super) fn of(sid: &str, user: &User) -> Vec<i32> {
-    named(user, |name| is_of(name, sid))
+/// An instance's background and server processes, of its user only, over several looks.
+pub(super) struct Processes {
+    sid: String,
+    user: User,
+    seen: Seen,
 }
 
-/// The one that ends when the instance ends.
-pub(super) fn monitor(sid: &str, user: &User) -> Option<i32> {
-    named(user, |name| name == format!("ora_pmon_{sid}")).first().copied()
+impl Processes {
+    pub(super) fn of(sid: &str, user: &User) -> Processes {
+        Processes { sid: sid.to_owned(), user: user.clone(), seen: Seen::default() }
+    }
+
+    /// All that live.
+    ///
+    /// # Errors
+    /// They cannot be seen.
+    pub(super) fn look(&mut self) -> Result<Vec<i32>, Failure> {
+        let Processes { sid, user, seen } = self;
+        seen.look(|| named(user, |name| is_of(name, sid))).map(|found| seen::pids(&found))
+    }
+
+    /// The one that ends when the instance ends.
+    pub(super) fn monitor(&self) -> Option<i32> {
+        let name = format!("ora_pmon_{}", self.sid);
+        named(&self.user, |found| found == name).ok()?.first().map(|process| process.pid)
+    }
 }
 
 fn is_of(name: &str, sid: &str) -> bool {
@@ -21,18 +41,22 @@ fn is_of(name: &str, sid: &str) -> bool {
     background || name.strip_prefix("oracle") == Some(sid)
 }
 
-fn named(user: &User, wanted: impl Fn(&str) -> bool) -> Vec<i32> {
-    procfs::pids()
+fn named(user: &User, wanted: impl Fn(&str) -> bool) -> Result<Vec<Process>, Failure> {
+    let found = procfs::pids()
         .filter(|pid| procfs::works_as(*pid) == Some(user.credentials.uid.as_raw()))
-        .filter(|pid| {
-            let line = procfs::read_bytes(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        .filter_map(Stat::of)
+        .filter(|stat| !stat.is_dead())
+        .filter(|stat| {
+            let line =
+                procfs::read_bytes(format!("/proc/{}/cmdline", stat.pid)).unwrap_or_default();
             let first = line.split(|byte| *byte == 0).next().unwrap_or_default();
             let text = String::from_utf8_lossy(first).into_owned();
             // A server process has `(LOCAL=NO)` behind its name.
             wanted(text.split(' ').next().unwrap_or_default())
         })
-        .filter(|pid| Stat::of(*pid).is_some_and(|stat| !stat.is_dead()))
-        .collect()
+        .map(Process::from)
+        .collect();
+    Ok(found)
 }
 
 #[cfg(test)]
