@@ -49,6 +49,21 @@ impl Stat {
         Stat::parse(&read(format!("/proc/{pid}/stat")).ok()?)
     }
 
+    /// Where its program, its words and its environment can be seen: once its first thread has ended, only with another.
+    pub(crate) fn directory(&self) -> PathBuf {
+        let process = PathBuf::from(format!("/proc/{}", self.pid));
+        if self.state != 'Z' || self.threads <= 1 {
+            return process;
+        }
+        let tasks = process.join("task");
+        let lives = |thread: &PathBuf| {
+            read(thread.join("stat"))
+                .is_ok_and(|line| Stat::parse(&line).is_some_and(|stat| stat.state != 'Z'))
+        };
+        let threads = names(&tasks).unwrap_or_default().into_iter().map(|name| tasks.join(name));
+        threads.into_iter().find(lives).unwrap_or(process)
+    }
+
     /// A zombie runs nothing and holds nothing; it only waits to be collected. As long as one of its
     /// threads is still dying, its files and sockets are open.
     pub(crate) fn is_dead(&self) -> bool {

@@ -110,6 +110,34 @@ fn i1_a_server_that_hangs_without_program_works_in_its_directory() {
     });
 }
 
+/// Its first thread has ended, and another has not: the kernel shows its program with that one only.
+#[test]
+fn i1_a_server_without_its_first_thread_works_in_its_directory() {
+    isolated("i1_a_server_without_its_first_thread_works_in_its_directory", |directory| {
+        let words = "import ctypes, os, threading, time\n\
+            threading.Thread(target=time.sleep, args=(6405,)).start()\n\
+            open('program', 'w').write(os.readlink('/proc/self/exe'))\n\
+            os.rename('program', 'started')\n\
+            ctypes.CDLL(None).syscall(93 if os.uname().machine == 'aarch64' else 60, 0)";
+        let mut child = Command::new("python3")
+            .args(["-c", words])
+            .current_dir(directory)
+            .spawn()
+            .expect("python3");
+        let stat = format!("/proc/{}/stat", child.id());
+        let state = || fs::read_to_string(&stat).unwrap_or_default();
+        wait_for("the end of its first thread", || state().contains(") Z "));
+        let program = fs::read_to_string(directory.join("started")).expect("program");
+        let datadir = directory.display().to_string();
+        let mysql = Resource::new("mysql", directory, &[("datadir", &datadir)])
+            .with("program", &program)
+            .timeout(short(5));
+        let answer = mysql.run("stop").ok();
+        assert!(answer.stderr.contains("shutting down what somebody else"), "{answer:#?}");
+        assert!(child.try_wait().expect("wait").is_some(), "it lives");
+    });
+}
+
 #[test]
 fn i1_a_process_of_oracle_that_hangs_without_words_is_not_stopped() {
     isolated("i1_a_process_of_oracle_that_hangs_without_words_is_not_stopped", |directory| {

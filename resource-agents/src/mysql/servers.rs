@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Instance, SERVERS};
 use crate::contract::Failure;
@@ -38,7 +38,7 @@ pub(super) fn find(instance: &Instance) -> Result<Vec<Process>, Failure> {
         .filter_map(Stat::of)
         .filter(|stat| !stat.is_dead())
         .filter(|stat| {
-            let process = PathBuf::from(format!("/proc/{}", stat.pid));
+            let process = stat.directory();
             is_server(&process, own) && works_there(&process)
         })
         .map(Process::from)

@@ -9,6 +9,7 @@ use super::{Server, kernel, tool};
 use crate::contract::{Call, Failure, Outcome};
 use crate::deadline::Deadline;
 use crate::procfs;
+use crate::running::members::Members;
 use crate::running::record::Record;
 use crate::running::{Program, Readiness, start};
 
@@ -39,6 +40,15 @@ impl Parts {
     /// The pids of those that live.
     pub(super) fn alive(&self) -> Vec<i32> {
         [&self.remembers, &self.answers].into_iter().filter_map(living).collect()
+    }
+
+    /// Whatever of both still lives, their children too.
+    pub(super) fn left(&self) -> Result<Vec<i32>, Failure> {
+        let mut left = Vec::new();
+        for record in [&self.remembers, &self.answers].into_iter().flatten() {
+            left.extend(Members::of(record).look()?);
+        }
+        Ok(left)
     }
 }
 
@@ -78,19 +88,22 @@ pub(super) fn start_answering(call: &Call) -> Outcome {
 }
 
 /// Others of these programs on this machine, which would answer the kernel in our place.
-pub(super) fn strangers(parts: &Parts) -> Vec<i32> {
+pub(super) fn strangers(parts: &Parts) -> Result<Vec<i32>, Failure> {
     let ours = parts.alive();
-    let own = fs::read_link("/proc/self/ns/net").ok();
-    procfs::pids()
+    let own = procfs::link("/proc/self/ns/net").ok();
+    let found = procfs::pids()
         .filter(|pid| !ours.contains(pid))
-        .filter(|pid| {
-            procfs::read(format!("/proc/{pid}/comm"))
+        .filter_map(procfs::Stat::of)
+        .filter(|stat| !stat.is_dead())
+        .filter(|stat| {
+            procfs::read(format!("/proc/{}/comm", stat.pid))
                 .is_ok_and(|name| matches!(name.trim_end(), "nfsdcld" | "rpc.mountd"))
         })
         // Those of a container have a kernel's server of their own.
-        .filter(|pid| fs::read_link(format!("/proc/{pid}/ns/net")).ok() == own)
-        .filter(|pid| procfs::Stat::of(*pid).is_some_and(|stat| !stat.is_dead()))
-        .collect()
+        .filter(|stat| procfs::link(stat.directory().join("ns/net")).ok() == own)
+        .map(|stat| stat.pid)
+        .collect();
+    Ok(found)
 }
 
 /// It has opened its database. It meets the kernel when that starts.

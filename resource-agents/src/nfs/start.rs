@@ -15,7 +15,7 @@ pub(super) fn start(call: &Call, server: &Server) -> Outcome {
     check_volume(server)?;
     let pipes = kernel::prepare(deadline)?;
     let before = Parts::load(call)?;
-    let strangers = parts::strangers(&before);
+    let strangers = parts::strangers(&before)?;
     if !strangers.is_empty() || (kernel::threads()? > 0 && !before.is_ours()) {
         let who = match strangers.as_slice() {
             [] => "one that somebody else started".to_owned(),

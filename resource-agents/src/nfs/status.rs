@@ -14,7 +14,7 @@ pub(super) fn status(call: &Call, server: &Server) -> Outcome {
             _ => "the NFS server of this machine was not started by this agent".to_owned(),
         }));
     }
-    if threads == 0 && parts.alive().is_empty() {
+    if threads == 0 && parts.left()?.is_empty() {
         return Err(Failure::not_running("no thread of the NFS server runs"));
     }
     for name in [super::parts::REMEMBERS, super::parts::ANSWERS] {

@@ -47,8 +47,7 @@ fn named(user: &User, wanted: impl Fn(&str) -> bool) -> Result<Vec<Process>, Fai
         .filter_map(Stat::of)
         .filter(|stat| !stat.is_dead())
         .filter(|stat| {
-            let line =
-                procfs::read_bytes(format!("/proc/{}/cmdline", stat.pid)).unwrap_or_default();
+            let line = procfs::read_bytes(stat.directory().join("cmdline")).unwrap_or_default();
             let first = line.split(|byte| *byte == 0).next().unwrap_or_default();
             let text = String::from_utf8_lossy(first).into_owned();
             // A server process has `(LOCAL=NO)` behind its name.

@@ -44,14 +44,14 @@ fn find(record: &Record) -> Result<Vec<Process>, Failure> {
             let inside = stat.session == record.session || stat.group == record.session;
             (inside && !reused)
                 || (stat.pid == record.pid && is_alive(record.pid, record.started))
-                || carries(stat.pid, &entry)
+                || carries(stat, &entry)
         })
         .map(Process::from)
         .collect();
     Ok(found)
 }
 
-fn carries(pid: i32, entry: &str) -> bool {
-    procfs::read_bytes(format!("/proc/{pid}/environ"))
+fn carries(stat: &Stat, entry: &str) -> bool {
+    procfs::read_bytes(stat.directory().join("environ"))
         .is_ok_and(|text| text.split(|byte| *byte == 0).any(|word| word == entry.as_bytes()))
 }
