@@ -255,7 +255,8 @@ mod tests {
         let group: i32 = finished.output.trim().parse().expect("a pid");
         // Dead ones may wait for a parent that does not collect them.
         let lives = || {
-            crate::procfs::pids()
+            let pids = crate::procfs::pids().expect("/proc");
+            pids.into_iter()
                 .filter_map(crate::procfs::Stat::of)
                 .any(|stat| stat.group == group && !stat.is_dead())
         };

@@ -10,6 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::contract::Failure;
+
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -115,8 +117,25 @@ pub(crate) fn works_as(pid: i32) -> Option<u32> {
 }
 
 /// Every process there is, without the threads.
-pub(crate) fn pids() -> impl Iterator<Item = i32> {
-    names("/proc").unwrap_or_default().into_iter().filter_map(|name| name.to_str()?.parse().ok())
+///
+/// # Errors
+/// They cannot be seen; that does not mean that there are none.
+pub(crate) fn pids() -> Result<Vec<i32>, Failure> {
+    pids_in(Path::new("/proc"))
+}
+
+fn pids_in(proc: &Path) -> Result<Vec<i32>, Failure> {
+    let names = names(proc)
+        .map_err(|error| Failure::system(format!("cannot read {}", proc.display()), &error))?;
+    let pids: Vec<i32> = names.into_iter().filter_map(|name| name.to_str()?.parse().ok()).collect();
+    match pids.is_empty() {
+        // Whoever looks is a process too.
+        true => Err(Failure::generic(format!(
+            "expected processes in {}, found none; is it mounted?",
+            proc.display()
+        ))),
+        false => Ok(pids),
+    }
 }
 
 /// Where a link of the kernel's leads.
@@ -263,16 +282,29 @@ pub(crate) mod tests {
     fn i1_without_a_free_descriptor_whoever_looks_waits() {
         let me = i32::try_from(std::process::id()).expect("pid");
         let seen = without_a_descriptor(move || {
-            let all = pids().any(|pid| pid == me);
+            let all = pids().is_ok_and(|pids| pids.contains(&me));
             (Stat::of(me).is_some(), all, works_as(me).is_some())
         });
         assert_eq!(seen, (true, true, true));
     }
 
+    /// All would count as stopped.
+    #[test]
+    fn i1_a_proc_that_shows_nothing_is_a_failure() {
+        let empty = std::env::temp_dir().join(format!("crm-no-proc-{}", std::process::id()));
+        let missing = pids_in(&empty).expect_err("nothing to read");
+        fs::create_dir_all(&empty).expect("directory");
+        let nothing = pids_in(&empty).expect_err("nobody in it");
+        let _ = fs::remove_dir(&empty);
+        for failure in [missing, nothing] {
+            assert!(failure.reason.contains(&*empty.to_string_lossy()), "{failure}");
+        }
+    }
+
     #[test]
     fn this_process_is_found() {
         let me = i32::try_from(std::process::id()).expect("pid");
-        assert!(pids().any(|pid| pid == me));
+        assert!(pids().expect("/proc").contains(&me));
         assert!(!Stat::of(me).expect("alive").is_dead());
         assert_eq!(works_as(me), Some(nix::unistd::geteuid().as_raw()));
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use crate::contract::Failure;
 use crate::procfs;
 
 /// One phrase for each kind of user of `/dev/drbdN`, for every minor number given.
@@ -21,10 +22,13 @@ fn of_one(minor: u32) -> Vec<String> {
     for at in mounted_at(&mounts, device) {
         found.push(format!("{} is mounted at {at}", path.display()));
     }
-    let pids = openers(device);
-    if !pids.is_empty() {
-        let who = procfs::describe_all(&pids);
-        found.push(format!("{} is open in {who}", path.display()));
+    match openers(device) {
+        Ok(pids) if pids.is_empty() => {}
+        Ok(pids) => {
+            let who = procfs::describe_all(&pids);
+            found.push(format!("{} is open in {who}", path.display()));
+        }
+        Err(failure) => found.push(format!("who has {} open: {failure}", path.display())),
     }
     let holders = Path::new("/sys/block").join(format!("drbd{minor}")).join("holders");
     for holder in fs::read_dir(holders).into_iter().flatten().flatten() {
@@ -43,19 +47,19 @@ fn mounted_at(table: &str, device: u64) -> Vec<String> {
 }
 
 /// The processes that have this block device open, without this one.
-fn openers(device: u64) -> Vec<i32> {
+fn openers(device: u64) -> Result<Vec<i32>, Failure> {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     let is_it = |path: &Path| {
         fs::metadata(path)
             .is_ok_and(|meta| meta.file_type().is_block_device() && meta.rdev() == device)
     };
-    procfs::pids()
-        .filter(|pid| *pid != own)
-        .filter(|pid| {
-            let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-            fds.map(|fd| fd.path()).any(|fd| is_it(&fd))
-        })
-        .collect()
+    let opens = |pid: i32| {
+        let fds = PathBuf::from(format!("/proc/{pid}/fd"));
+        procfs::names(&fds).is_ok_and(|names| names.iter().any(|name| is_it(&fds.join(name))))
+    };
+    let mut pids = procfs::pids()?;
+    pids.retain(|pid| *pid != own && opens(*pid));
+    Ok(pids)
 }
 
 /// DRBD's, since the kernel has numbers.

@@ -80,7 +80,7 @@ fn release(call: &Call, wanted: &Wanted, ours: &Mount) -> Outcome {
 
 fn end_users(call: &Call, ours: &Mount, step: steps::Step) -> Outcome {
     let table = Table::read()?;
-    let pids = users::find(&table.tree(ours));
+    let pids = users::find(&table.tree(ours))?;
     if !pids.is_empty() {
         call.channel.progress(format!(
             "sending {} to the users of {}: {}",
@@ -159,7 +159,10 @@ fn busy(ours: &Mount, never: bool) -> Failure {
     let Ok(table) = Table::read() else { return Failure::generic(format!("{at} is busy")) };
     let tree = table.tree(ours);
     let mut names = Vec::new();
-    let pids = users::find(&tree);
+    let pids = match users::find(&tree) {
+        Ok(pids) => pids,
+        Err(failure) => return Failure::generic(format!("{at} is still in use; {failure}")),
+    };
     if !pids.is_empty() {
         let state = |pid: &i32| procfs::Stat::of(*pid).is_some_and(|stat| stat.state == 'D');
         let stuck = if pids.iter().any(state) { ", waiting in the kernel" } else { "" };
@@ -189,7 +192,7 @@ fn finish(call: &Call, device: &Path, ours: &Mount) -> Outcome {
         if pause.sleep(deadline) {
             continue;
         }
-        let holders = users::foreign_holders(ours.device);
+        let holders = users::foreign_holders(ours.device)?;
         if holders.is_empty() {
             break;
         }

@@ -3,20 +3,19 @@
 //! Every open file knows the mount through which it was opened, so mount ids tell a bind mount
 //! from the filesystem behind it, which device numbers and paths cannot.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::mountinfo::Mount;
+use crate::contract::Failure;
 use crate::procfs;
 use crate::syscall;
 
 /// The processes that use one of these mounts, without this one.
-pub(super) fn find(mounts: &[&Mount]) -> Vec<i32> {
+pub(super) fn find(mounts: &[&Mount]) -> Result<Vec<i32>, Failure> {
     let own = std::process::id();
-    procfs::pids()
-        .filter(|pid| u32::try_from(*pid) != Ok(own))
-        .filter(|pid| uses(*pid, mounts))
-        .collect()
+    let mut pids = procfs::pids()?;
+    pids.retain(|pid| u32::try_from(*pid) != Ok(own) && uses(*pid, mounts));
+    Ok(pids)
 }
 
 fn uses(pid: i32, mounts: &[&Mount]) -> bool {
@@ -30,26 +29,26 @@ fn uses(pid: i32, mounts: &[&Mount]) -> bool {
         || maps(&process, mounts)
 }
 
-fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
+fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + '_ {
+    let names = procfs::names(directory).unwrap_or_default();
+    names.into_iter().map(|name| directory.join(name))
 }
 
 fn lies_within(path: &Path, mounts: &[&Mount]) -> bool {
-    let Ok(location) = syscall::locate(path) else { return false };
+    let Ok(location) = procfs::patiently(|| syscall::locate(path)) else { return false };
     match location.mount {
         Some(id) => mounts.iter().any(|mount| mount.id == id),
         // Before Linux 5.8: the device must fit, and the path as this namespace sees it.
         None => mounts.iter().any(|mount| {
             mount.device == location.device
-                && fs::read_link(path).is_ok_and(|target| target.starts_with(&mount.at))
+                && procfs::link(path).is_ok_and(|target| target.starts_with(&mount.at))
         }),
     }
 }
 
 /// Mapped files name their device and their path; together they tell the mount.
 fn maps(process: &Path, mounts: &[&Mount]) -> bool {
-    let Ok(text) = fs::read(process.join("maps")) else { return false };
-    let text = String::from_utf8_lossy(&text);
+    let Ok(text) = procfs::read(process.join("maps")) else { return false };
     text.lines().any(|line| {
         mapped_file(line).is_some_and(|(device, path)| {
             mounts
@@ -91,18 +90,18 @@ pub(super) fn kernel_users(mounts: &[&Mount]) -> Vec<String> {
 }
 
 /// Processes whose mount namespace, not ours, has this device mounted.
-pub(super) fn foreign_holders(device: (u32, u32)) -> Vec<i32> {
-    let own = fs::read_link("/proc/self/ns/mnt").ok();
+pub(super) fn foreign_holders(device: (u32, u32)) -> Result<Vec<i32>, Failure> {
+    let own = procfs::link("/proc/self/ns/mnt").ok();
     let needle = format!(" {}:{} ", device.0, device.1);
-    procfs::pids()
-        .filter(|pid| {
-            let namespace = fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
-            namespace.is_some()
-                && namespace != own
-                && procfs::read(format!("/proc/{pid}/mountinfo"))
-                    .is_ok_and(|text| text.lines().any(|line| line.contains(&needle)))
-        })
-        .collect()
+    let mut pids = procfs::pids()?;
+    pids.retain(|pid| {
+        let namespace = procfs::link(format!("/proc/{pid}/ns/mnt")).ok();
+        namespace.is_some()
+            && namespace != own
+            && procfs::read(format!("/proc/{pid}/mountinfo"))
+                .is_ok_and(|text| text.lines().any(|line| line.contains(&needle)))
+    });
+    Ok(pids)
 }
 
 #[cfg(test)]

@@ -34,7 +34,8 @@ pub(super) fn find(instance: &Instance) -> Result<Vec<Process>, Failure> {
             None => procfs::link(&cwd).is_ok_and(|path| path == datadir),
         }
     };
-    let found = procfs::pids()
+    let found = procfs::pids()?
+        .into_iter()
         .filter_map(Stat::of)
         .filter(|stat| !stat.is_dead())
         .filter(|stat| {

@@ -91,7 +91,8 @@ pub(super) fn start_answering(call: &Call) -> Outcome {
 pub(super) fn strangers(parts: &Parts) -> Result<Vec<i32>, Failure> {
     let ours = parts.alive();
     let own = procfs::link("/proc/self/ns/net").ok();
-    let found = procfs::pids()
+    let found = procfs::pids()?
+        .into_iter()
         .filter(|pid| !ours.contains(pid))
         .filter_map(procfs::Stat::of)
         .filter(|stat| !stat.is_dead())

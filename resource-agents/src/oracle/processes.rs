@@ -42,7 +42,8 @@ fn is_of(name: &str, sid: &str) -> bool {
 }
 
 fn named(user: &User, wanted: impl Fn(&str) -> bool) -> Result<Vec<Process>, Failure> {
-    let found = procfs::pids()
+    let found = procfs::pids()?
+        .into_iter()
         .filter(|pid| procfs::works_as(*pid) == Some(user.credentials.uid.as_raw()))
         .filter_map(Stat::of)
         .filter(|stat| !stat.is_dead())

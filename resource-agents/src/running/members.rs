@@ -36,7 +36,8 @@ fn find(record: &Record) -> Result<Vec<Process>, Failure> {
     // leader lives and is another process has the number been used again.
     let reused =
         Stat::of(record.session).is_some_and(|leader| leader.started != record.session_started);
-    let found = procfs::pids()
+    let found = procfs::pids()?
+        .into_iter()
         .filter(|pid| *pid > 1 && u32::try_from(*pid) != Ok(own))
         .filter_map(Stat::of)
         .filter(|stat| !stat.is_dead())
