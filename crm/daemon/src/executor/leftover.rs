@@ -10,6 +10,7 @@ use super::{Surroundings, carry_out};
 use crm_core::event::Event;
 use crm_core::operation::OpOutcome;
 use futures_util::future::join_all;
+use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -75,6 +76,10 @@ struct Call<'a> {
     /// That of its first process, if nobody else can have it.
     session: Option<i32>,
     left: Left,
+    /// Who was found to be of it before, by number and start. One that is killed and hangs in the kernel has no memory any
+    /// more, and so no environment to be known by.
+    known: BTreeSet<(i32, u64)>,
+    was_empty: bool,
 }
 
 /// What is left of a call.
@@ -121,7 +126,16 @@ impl Left {
 impl Call<'_> {
     fn of(entry: &Entry) -> Call<'_> {
         let cgroup = entry.cgroup.as_deref().map(Cgroup::at);
-        Call { entry, cgroup, session: None, left: Left::default() }
+        let (left, known) = (Left::default(), BTreeSet::new());
+        Call { entry, cgroup, session: None, left, known, was_empty: false }
+    }
+
+    /// After each look, which began `since` the first one did. A cgroup knows its own; else one look proves little. Who is
+    /// just executing a program has no environment for a moment, and who is forked during a look, by somebody who ends in
+    /// it, shows in the next one only.
+    fn is_over(&mut self, since: Duration) -> bool {
+        let was_empty = std::mem::replace(&mut self.was_empty, self.left.is_empty());
+        self.was_empty && (self.cgroup.is_some() || was_empty && since >= STARTING)
     }
 
     fn patience(&self) -> Duration {
@@ -134,7 +148,9 @@ impl Call<'_> {
 
     /// Whether only the environment of this process can tell that it is of this call.
     fn is_to_be_told(&self, stat: &Stat) -> bool {
-        self.may_have(stat) && self.session != Some(stat.session)
+        let is_known =
+            self.session == Some(stat.session) || self.known.contains(&(stat.pid, stat.started));
+        self.may_have(stat) && !is_known
     }
 }
 
@@ -154,11 +170,9 @@ async fn end(entries: &[Entry]) -> Result<Vec<(&Entry, String)>, String> {
         }
         look(&mut open).await;
         let mut problems = Vec::new();
-        open.retain(|call| {
+        open.retain_mut(|call| {
             call.left.ours.iter().for_each(procfs::kill);
-            // Who is just executing a program has no environment for a moment; a cgroup knows it all the same.
-            let may_be_starting = call.cgroup.is_none() && since < STARTING;
-            if call.left.is_empty() && !may_be_starting {
+            if call.is_over(since) {
                 call.cgroup.as_ref().map(Cgroup::remove);
                 return false;
             }
@@ -228,6 +242,7 @@ async fn look_at_processes(calls: &mut [Call<'_>]) -> io::Result<()> {
                 _ => {}
             }
         }
+        call.known.extend(left.ours.iter().map(|stat| (stat.pid, stat.started)));
         call.left = left;
     }
     Ok(())

@@ -206,3 +206,39 @@ fn h15_what_was_cut_off_is_ended_before_anything_is_called() {
     assert_eq!(std::fs::read_to_string(&stops).expect("stopped").lines().count(), 8);
     assert!(!beside.exists(), "a stop ran beside the one that was cut off");
 }
+
+/// Its memory is gone, and with it the token, before its files are closed.
+#[test]
+fn i1_who_was_of_a_call_is_so_until_it_has_ended() {
+    let mut child = Command::new("sleep").arg("300").spawn().expect("child");
+    let stat = procfs::stat(child.id().cast_signed()).expect("seen").expect("it sleeps");
+    let entry = Entry { leader: Some((i32::MAX, stat.started)), ..begun("known.1", Action::Start) };
+    let mut calls = [Call::of(&entry)];
+    let found = |calls: &mut [Call<'_>]| {
+        run(look(calls));
+        calls.iter().any(|call| call.left.ours.contains(&stat))
+    };
+    let before = found(&mut calls);
+    calls[0].known.insert((stat.pid, stat.started));
+    let after = found(&mut calls);
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(!before && after);
+    assert!(!found(&mut calls), "it has ended");
+}
+
+#[test]
+fn i1_without_a_cgroup_two_looks_in_a_row_must_find_nobody() {
+    let entry = begun("twice.1", Action::Start);
+    let mut call = Call::of(&entry);
+    let mut look = |is_populated: bool, millis: u64| {
+        call.left = Left { is_populated, ..Left::default() };
+        call.is_over(Duration::from_millis(millis))
+    };
+    assert!(!look(false, 0) && !look(false, 20), "it may be starting");
+    assert!(look(false, 60));
+    assert!(!look(true, 80) && !look(false, 100), "the first look that finds nobody");
+    assert!(look(false, 120));
+    let mut call = Call { cgroup: Some(Cgroup::at("/nowhere".as_ref())), ..Call::of(&entry) };
+    assert!(call.is_over(Duration::ZERO), "a cgroup knows its own");
+}
