@@ -99,7 +99,8 @@ fn find(directory: &str, option: &str, value: &str) -> Result<PathBuf, Failure> 
     }
     if let Some(tool) = child::find_tool("blkid") {
         let mut command = Command::new(tool);
-        command.arg(option).arg(value);
+        // What it has noted of a device it believes for two seconds; with `-L` it heeds no `--cache-file`.
+        command.arg(option).arg(value).env("BLKID_FILE", "/dev/null");
         if let Ok(finished) = child::run(&mut command, Deadline::after(BLKID_LIMIT))
             && finished.succeeded()
             && let Some(device) = finished.output.lines().next().filter(|l| l.starts_with('/'))
