@@ -56,6 +56,8 @@ impl Parent {
         let own = procfs::read("/proc/self/cgroup")?;
         let Some(directory) = own_directory(&mounts, &own) else { return Ok(None) };
         let parent = Parent { directory, prefix: prefix.to_owned() };
+        // A daemon that was killed in this moment has left its own.
+        let _ = Cgroup(parent.path("probe")).remove();
         let probe = parent.make("probe")?;
         let usable = probe.0.join("cgroup.kill").exists();
         probe.remove()?;
@@ -64,9 +66,13 @@ impl Parent {
 
     /// A new cgroup with a name that no call before had.
     pub(crate) fn make(&self, name: &str) -> io::Result<Cgroup> {
-        let path = self.directory.join(format!("{}.{name}", self.prefix));
+        let path = self.path(name);
         fs::create_dir(&path)?;
         Ok(Cgroup(path))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{}.{name}", self.prefix))
     }
 
     /// Removes those in which no process is left: of services that ended since.
@@ -161,6 +167,16 @@ mod tests {
     fn without_a_free_descriptor_it_is_not_known_whether_there_are_cgroups() {
         let found = crate::testing::without_descriptors(|| Parent::find("crm-unseen"));
         assert!(found.is_err_and(|error| is_shortage(&error)));
+    }
+
+    /// Where there are cgroups at all.
+    #[test]
+    fn a_probe_that_a_killed_daemon_left_is_in_nobodys_way() {
+        let Some(parent) = Parent::find("crm-probed").expect("seen") else { return };
+        let left = parent.make("probe").expect("made");
+        let found = Parent::find("crm-probed").expect("seen");
+        let _ = left.remove();
+        assert!(found.is_some());
     }
 
     #[test]
