@@ -40,17 +40,18 @@ pub(super) fn find(instance: &Instance) -> Result<Vec<Process>, Failure> {
         .filter(|stat| !stat.is_dead())
         .filter(|stat| {
             let process = stat.directory();
-            is_server(&process, own) && works_there(&process)
+            is_server(stat.pid, &process, own) && works_there(&process)
         })
         .map(Process::from)
         .collect();
     Ok(found)
 }
 
-fn is_server(process: &Path, own: Option<&str>) -> bool {
+fn is_server(pid: i32, process: &Path, own: Option<&str>) -> bool {
     let Ok(program) = procfs::link(process.join("exe")) else {
-        // One that was killed and waits for its files to be closed has no program any more, but its name.
-        let name = procfs::read(process.join("comm")).unwrap_or_default();
+        // One that was killed and waits for its files to be closed has no program any more, but its name. Threads have names
+        // of their own, and the first one keeps that of the process.
+        let name = procfs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
         let name = name.trim_end();
         let is_it = |wanted: &str| wanted.get(..LONGEST_NAME).unwrap_or(wanted) == name;
         return SERVERS.into_iter().chain(own).any(is_it);

@@ -172,9 +172,10 @@ mod tests {
     /// Where there are cgroups at all.
     #[test]
     fn a_probe_that_a_killed_daemon_left_is_in_nobodys_way() {
-        let Some(parent) = Parent::find("crm-probed").expect("seen") else { return };
+        let prefix = format!("crm-probed-{}", std::process::id());
+        let Some(parent) = Parent::find(&prefix).expect("seen") else { return };
         let left = parent.make("probe").expect("made");
-        let found = Parent::find("crm-probed").expect("seen");
+        let found = Parent::find(&prefix).expect("seen");
         let _ = left.remove();
         assert!(found.is_some());
     }

@@ -5,7 +5,7 @@
 
 use super::procfs::{self, Stat};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -52,10 +52,30 @@ impl Environ {
 
 /// Waits for it [`PATIENCE`] at the longest.
 pub(super) async fn of(stat: &Stat) -> Environ {
-    read((stat.pid, stat.started), PathBuf::from(format!("/proc/{}/environ", stat.pid))).await
+    let pid = stat.pid;
+    read((pid, stat.started), move || look(pid)).await
 }
 
-async fn read(who: (i32, u64), file: PathBuf) -> Environ {
+/// A process shows it as long as its first thread has not ended; then another one does.
+fn look(pid: i32) -> io::Result<Vec<u8>> {
+    let first = std::fs::read(format!("/proc/{pid}/environ"));
+    if first.as_ref().is_ok_and(|bytes| !bytes.is_empty()) {
+        return first;
+    }
+    for thread in procfs::other_threads(pid)? {
+        match std::fs::read(format!("/proc/{pid}/task/{thread}/environ")) {
+            Ok(bytes) if bytes.is_empty() => {}
+            Err(error) if procfs::is_gone(&error) => {}
+            seen => return seen,
+        }
+    }
+    first
+}
+
+async fn read(
+    who: (i32, u64),
+    look: impl FnOnce() -> io::Result<Vec<u8>> + Send + 'static,
+) -> Environ {
     while let Some(since) = in_the_way(who) {
         if since.elapsed() >= PATIENCE {
             return Environ::Hidden;
@@ -66,7 +86,7 @@ async fn read(who: (i32, u64), file: PathBuf) -> Environ {
     readers().insert(who, Instant::now());
     let thread = std::thread::Builder::new().name("crmd-proc".to_owned()).stack_size(STACK_BYTES);
     let reader = thread.spawn(move || {
-        let bytes = std::fs::read(file);
+        let bytes = look();
         readers().remove(&who);
         // Who asked may have had enough.
         let _ = sender.send(bytes);
@@ -83,8 +103,8 @@ async fn read(who: (i32, u64), file: PathBuf) -> Environ {
     }
 }
 
-fn is_foreign(error: &std::io::Error) -> bool {
-    error.kind() == std::io::ErrorKind::PermissionDenied
+fn is_foreign(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// Since when somebody else reads the same one, or all readers are taken.
@@ -101,6 +121,12 @@ fn readers() -> MutexGuard<'static, BTreeMap<(i32, u64), Instant>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
+
+    async fn read(who: (i32, u64), file: impl Into<PathBuf>) -> Environ {
+        let file = file.into();
+        super::read(who, move || std::fs::read(file)).await
+    }
 
     fn run<T>(future: impl Future<Output = T>) -> T {
         let runtime =
@@ -140,7 +166,7 @@ mod tests {
         run(async {
             let begun = Instant::now();
             let mut beats = 0;
-            let first = read((1, 1), hung.clone());
+            let first = read((1, 1), &hung);
             tokio::pin!(first);
             let first = loop {
                 tokio::select! {
@@ -153,12 +179,12 @@ mod tests {
             assert!(begun.elapsed() < PATIENCE * 20, "{:?}", begun.elapsed());
             let begun = Instant::now();
             for _ in 0..50 {
-                assert_eq!(read((1, 1), hung.clone()).await, Environ::Hidden);
+                assert_eq!(read((1, 1), &hung).await, Environ::Hidden);
             }
             assert!(begun.elapsed() < PATIENCE, "known: {:?}", begun.elapsed());
             // Other tests read at the same time.
             assert!(readers().contains_key(&(1, 1)), "one reader hangs with it");
-            let other = read((2, 1), fine.clone()).await;
+            let other = read((2, 1), &fine).await;
             assert_eq!((other.has("B", "2"), other.has("B", "1")), (Some(true), Some(false)));
         });
         // It wakes up, and can be read again.
@@ -168,7 +194,7 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(20), "the reader is gone");
             std::thread::sleep(Duration::from_millis(2));
         }
-        assert_eq!(run(read((1, 1), fine)).has("A", "1"), Some(true));
+        assert_eq!(run(read((1, 1), &fine)).has("A", "1"), Some(true));
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Held {
         surroundings.tell.event(event.group(&group).resource(&resource));
         let journal = surroundings.journal.clone();
         if !changes(operation.action) {
-            journal.end(&tree.token);
+            journal.end(tree.token());
         }
         let left = Left { group, resource, action: operation.action, tree: tree.clone() };
         self.0.borrow_mut().push(left);
@@ -73,8 +73,8 @@ impl Held {
     /// Nothing of it is left.
     fn drop_ended(&self, journal: &Journal, tree: &Tree) {
         tree.tidy();
-        journal.end(&tree.token);
-        self.0.borrow_mut().retain(|left| left.tree.token != tree.token);
+        journal.end(tree.token());
+        self.0.borrow_mut().retain(|left| left.tree.token() != tree.token());
     }
 
     /// Of those, the failure for one of which something is left now: what held it may have passed since the last look,
@@ -162,12 +162,8 @@ mod tests {
             fs::write(dir.path().join("cgroup.events"), format!("populated {is}\n"))
                 .expect("written");
         };
-        let tree = Tree {
-            leader: i32::MAX,
-            since: Some(u64::MAX),
-            token: "held.1".to_owned(),
-            cgroup: Some(Cgroup::at(dir.path())),
-        };
+        let cgroup = Cgroup::at(dir.path());
+        let tree = Tree::new(i32::MAX, Some(u64::MAX), "held.1".to_owned(), Some(cgroup));
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
         tokio::task::LocalSet::new().block_on(&runtime, async {

@@ -18,6 +18,12 @@ pub(crate) enum Judge {
     Words,
 }
 
+/// The code of a call for which there was no room; and a shell's for a program that it cannot execute. bash ends with 254
+/// when it cannot fork, dash with 2 and a word.
+pub(super) const NOT_ASKED: i32 = 126;
+/// Of a status that is judged by its words.
+pub(super) const SAID_NOTHING: &str = "status said nothing";
+
 /// The outcome, and words of our own where the number says too little.
 pub(crate) fn judge(
     judge: Judge,
@@ -66,6 +72,13 @@ fn words(code: i32, output: &str) -> (OpOutcome, Option<String>) {
     match (runs, stopped) {
         (true, false) if !doubtful => (OpOutcome::Done, None),
         (false, true) if !doubtful => (OpOutcome::NotRunning, None),
+        _ if [NOT_ASKED, 254].contains(&code) || output.to_lowercase().contains("cannot fork") => {
+            let reason = "status found no room for a process".to_owned();
+            (OpOutcome::Failed { code: NOT_ASKED }, Some(reason))
+        }
+        _ if output.trim().is_empty() => {
+            (OpOutcome::Failed { code }, Some(SAID_NOTHING.to_owned()))
+        }
         _ => {
             let reason = "status said neither `running` nor `stopped` plainly".to_owned();
             (OpOutcome::Failed { code }, Some(reason))
@@ -112,6 +125,16 @@ mod tests {
                 "{kind:?} {action:?} {code}"
             );
         }
+    }
+
+    #[test]
+    fn hb24_a_shell_that_cannot_fork_has_not_been_asked() {
+        let not_asked = OpOutcome::Failed { code: NOT_ASKED };
+        let of = |code, text| judge(Judge::Words, Action::Status, exit(code), text);
+        assert_eq!(of(254, "bash: fork: Resource temporarily unavailable").0, not_asked);
+        assert_eq!(of(2, "/etc/ha.d/resource.d/x: 7: Cannot fork").0, not_asked);
+        assert_eq!(of(2, "usage").0, OpOutcome::Failed { code: 2 });
+        assert_eq!(of(3, " \n").1.as_deref(), Some(SAID_NOTHING));
     }
 
     #[test]

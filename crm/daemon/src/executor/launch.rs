@@ -140,7 +140,7 @@ impl Launch {
         let end = child.end().and_then(|end| crate::sys::register(end, Interest::READABLE)).ok();
         // Unknown, anything may be its offspring.
         let since = super::procfs::stat(child.pid).ok().flatten().map(|stat| stat.started);
-        let tree = Tree { leader: child.pid, since, token: self.token, cgroup: self.cgroup };
+        let tree = Tree::new(child.pid, since, self.token, self.cgroup);
         let heard = Heard::default();
         let awaited = awaited.clone();
         Ok(Running { child, end, tree, heard, ears, input: feed, awaited })

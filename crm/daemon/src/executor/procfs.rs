@@ -14,6 +14,10 @@ pub(crate) struct Stat {
     /// It holds nothing any more. As long as one of its threads is still dying, its files are open, and what it wrote
     /// may be on its way.
     pub(crate) zombie: bool,
+    /// Its first thread has ended, others have not: what /proc shows of it has to be looked for with them.
+    pub(crate) half: bool,
+    /// It is on its way out, maybe for long: its memory goes first, its files later.
+    pub(crate) exiting: bool,
     pub(crate) session: i32,
     /// Ticks since boot; together with the pid it never comes again.
     pub(crate) started: u64,
@@ -69,13 +73,33 @@ pub(super) fn read(path: impl AsRef<Path>) -> io::Result<String> {
     }
 }
 
+/// The kernel's `PF_EXITING` among the flags of a process.
+const EXITING: u32 = 0x4;
+
+/// The threads of a process, without the first one.
+///
+/// # Errors
+/// They cannot be seen.
+pub(super) fn other_threads(pid: i32) -> io::Result<Vec<i32>> {
+    let mut found = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        found.extend(thread?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+    }
+    found.retain(|thread| *thread != pid);
+    Ok(found)
+}
+
 /// The name in the second field may contain anything, also spaces and brackets.
 pub(super) fn parse(pid: i32, text: &str) -> Option<Stat> {
     let (_, after_name) = text.rsplit_once(')')?;
     let fields: Vec<&str> = after_name.split_ascii_whitespace().collect();
+    let ended = matches!(*fields.first()?, "Z" | "X");
+    let threads: i64 = fields.get(17)?.parse().ok()?;
     Some(Stat {
         pid,
-        zombie: matches!(*fields.first()?, "Z" | "X") && fields.get(17)?.parse::<i64>().ok()? <= 1,
+        zombie: ended && threads <= 1,
+        half: ended && threads > 1,
+        exiting: fields.get(6)?.parse::<u32>().ok()? & EXITING != 0,
         session: fields.get(3)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
     })
@@ -140,8 +164,9 @@ mod tests {
     #[test]
     fn i1_who_has_a_thread_left_is_not_dead() {
         let line = |threads: u32| format!("4 (x) Z 7 8 9 0 0 0 0 0 0 0 0 0 0 0 0 0 {threads} 0 5");
-        let zombie = |threads| parse(4, &line(threads)).expect("parsed").zombie;
-        assert!(zombie(0) && zombie(1) && !zombie(2));
+        let of = |threads| parse(4, &line(threads)).expect("parsed");
+        assert!(of(0).zombie && of(1).zombie && !of(1).half);
+        assert!(!of(2).zombie && of(2).half && !of(2).exiting);
     }
 
     /// A program that is named in another encoding, or in this one and cut by the kernel after 15 bytes, is a process.

@@ -1,6 +1,7 @@
 //! HB24: scripts of Heartbeat's time end with 0 whatever became of the work, so what they say of a start or a stop is
 //! held against what they say of the state afterwards.
 
+use super::judge::{NOT_ASKED, SAID_NOTHING};
 use super::{Surroundings, one_call};
 use crm_core::model::AgentClass;
 use crm_core::operation::{Action, OpOutcome, Operation};
@@ -10,8 +11,6 @@ use tokio::sync::oneshot;
 /// What a script may need until its status has noticed, and how often it is asked.
 const SETTLES_WITHIN: Duration = Duration::from_secs(5);
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
-/// The code of a call for which there was no room; and a shell's for a program that it cannot execute.
-const NOT_ASKED: i32 = 126;
 
 /// What the state says of the word.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,6 +62,12 @@ pub(super) async fn look(
             (Action::Stop, OpOutcome::Done) => Some("runs"),
             (Action::Start, OpOutcome::Done | OpOutcome::RunningPromoted)
             | (Action::Stop, OpOutcome::NotRunning) => return Look::Agrees,
+            // Old scripts say nothing of what does not run.
+            (Action::Stop, OpOutcome::Failed { .. })
+                if result.reason.as_deref() == Some(SAID_NOTHING) =>
+            {
+                return Look::Agrees;
+            }
             // One that tells neither takes nothing back.
             _ if word.is_some() => word,
             // A status that hangs where something was stopped is no word of its end; one that was never asked, or was

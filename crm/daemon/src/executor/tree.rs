@@ -8,8 +8,10 @@ use super::cgroup::Cgroup;
 use super::environ::{self, Environ};
 use super::environment::TOKEN;
 use super::procfs::{self, Stat};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -26,8 +28,35 @@ pub(crate) struct Tree {
     pub(crate) leader: i32,
     /// When it was started, as `/proc` counts; nothing older is its offspring.
     pub(crate) since: Option<u64>,
-    pub(crate) token: String,
-    pub(crate) cgroup: Option<Cgroup>,
+    token: String,
+    cgroup: Option<Cgroup>,
+    _leads: Rc<Leads>,
+}
+
+thread_local! {
+    /// The first processes of all calls, by number and start: none of them is of another call.
+    static LEADERS: RefCell<BTreeSet<(i32, u64)>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+/// As long as a call has a tree, its first process is known as such.
+#[derive(Debug)]
+struct Leads(Option<(i32, u64)>);
+
+impl Leads {
+    fn new(leader: i32, since: Option<u64>) -> Leads {
+        let who = since.map(|since| (leader, since));
+        LEADERS.with_borrow_mut(|all| all.extend(who));
+        Leads(who)
+    }
+}
+
+impl Drop for Leads {
+    fn drop(&mut self) {
+        if let Some(who) = self.0 {
+            // At the end of the thread there is nothing to take it from.
+            let _ = LEADERS.try_with(|all| all.borrow_mut().remove(&who));
+        }
+    }
 }
 
 /// What a look at the processes has found.
@@ -38,8 +67,10 @@ struct Found {
     unknown: Vec<Stat>,
     /// Why there may be more.
     unseen: Option<io::Error>,
-    /// Living children of this daemon that are of other calls, by number and start.
-    strangers: BTreeSet<(i32, u64)>,
+    /// The children of this daemon that were there, by number and start, and whether they had ended.
+    listed: BTreeSet<(i32, u64, bool)>,
+    /// Somebody among them ended before it was known whose it is: it may have forked.
+    vanished: bool,
 }
 
 impl Found {
@@ -56,6 +87,20 @@ impl Found {
 }
 
 impl Tree {
+    pub(crate) fn new(
+        leader: i32,
+        since: Option<u64>,
+        token: String,
+        cgroup: Option<Cgroup>,
+    ) -> Tree {
+        Tree { leader, since, token, cgroup, _leads: Rc::new(Leads::new(leader, since)) }
+    }
+
+    /// What marks the processes of this call.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Those that still live, except what cannot be known (see the module's text).
     async fn alive(&self) -> Found {
         let mut found = Found::default();
@@ -71,15 +116,23 @@ impl Tree {
         let mut seen = BTreeSet::new();
         let mut queue: Vec<i32> = vec![self.leader];
         for stat in self.orphans()? {
-            let is_ours = self.is_ours(&stat).await?;
-            let lives = procfs::stat(stat.pid)?.is_some_and(|now| lives_on(&stat, &now));
-            match is_ours {
+            found.listed.insert((stat.pid, stat.started, stat.zombie));
+            if stat.session == self.leader && self.has_its_number()? {
+                queue.push(stat.pid);
+                continue;
+            }
+            if stat.zombie {
+                continue;
+            }
+            let environ = environ::of(&stat).await;
+            let Some(now) = procfs::stat(stat.pid)?.filter(|now| lives_on(&stat, now)) else {
+                found.vanished = true;
+                continue;
+            };
+            match self.is_ours(&now, &environ) {
                 Some(true) => queue.push(stat.pid),
-                Some(false) if lives => {
-                    found.strangers.insert((stat.pid, stat.started));
-                }
                 // The cgroup knows its own.
-                None if lives && self.cgroup.is_none() => found.unknown.push(stat),
+                None if self.cgroup.is_none() => found.unknown.push(stat),
                 _ => {}
             }
         }
@@ -104,9 +157,14 @@ impl Tree {
         let mut found = Vec::new();
         for pid in procfs::children(std::process::id().cast_signed())? {
             let stat = procfs::stat(pid)?;
-            found.extend(stat.filter(|stat| self.since.is_none_or(|since| stat.started >= since)));
+            found.extend(stat.filter(|stat| self.may_have(stat)));
         }
         Ok(found)
+    }
+
+    fn may_have(&self, stat: &Stat) -> bool {
+        let leads_another = pid_leads(stat) && stat.pid != self.leader;
+        !leads_another && self.since.is_none_or(|since| stat.started >= since)
     }
 
     /// The leader's number may have gone to a stranger once it was reaped.
@@ -114,18 +172,16 @@ impl Tree {
         self.since.map_or(Ok(true), |since| procfs::is_or_was(self.leader, since))
     }
 
-    /// `None`: it cannot be known.
-    async fn is_ours(&self, stat: &Stat) -> io::Result<Option<bool>> {
-        if stat.session == self.leader && self.has_its_number()? {
-            return Ok(Some(true));
+    /// What the environment of one outside the session tells, and how the process was just after it was read. `None`: it
+    /// cannot be known.
+    fn is_ours(&self, now: &Stat, environ: &Environ) -> Option<bool> {
+        match environ {
+            // Without its memory it is ending. One that hangs there may still write what it was told to, and so may a
+            // thread that is left. Older kernels show nothing then, instead of an error.
+            Environ::Gone => None,
+            Environ::Read(bytes) if bytes.is_empty() && (now.exiting || now.half) => None,
+            known => known.has(TOKEN, &self.token),
         }
-        let environ = environ::of(stat).await;
-        // Without its memory it is ending. One that hangs there may still write what it was told to, and so may a thread
-        // that is left.
-        if environ == Environ::Gone {
-            return Ok(None);
-        }
-        Ok(environ.has(TOKEN, &self.token))
     }
 
     /// Whether nothing is left.
@@ -134,18 +190,18 @@ impl Tree {
     }
 
     /// One look is not enough where there is no cgroup. Who is forked between its two halves, by somebody who ends in
-    /// that moment, shows in neither, but in the next; and of an environment the kernel shows only the beginning when its
-    /// process ends meanwhile.
+    /// that moment, shows in neither, but in the next; and so on, if that one does the same. And of an environment the
+    /// kernel shows only the beginning when its process ends meanwhile. So nobody may have come, or gone, in between.
     async fn seems_empty(&self) -> bool {
         if let Some(cgroup) = &self.cgroup {
             return !cgroup.is_populated() && self.alive().await.is_empty();
         }
         let first = self.alive().await;
-        if !first.is_empty() {
+        if !first.is_empty() || first.vanished {
             return false;
         }
         let second = self.alive().await;
-        second.is_empty() && first.strangers == second.strangers
+        second.is_empty() && !second.vanished && second.listed.is_subset(&first.listed)
     }
 
     /// Whether a child of this daemon cannot be told from ours yet: it left the session and its new program is
@@ -202,6 +258,11 @@ impl Tree {
     }
 }
 
+/// Whether it is the first process of a call.
+fn pid_leads(stat: &Stat) -> bool {
+    LEADERS.with_borrow(|all| all.contains(&(stat.pid, stat.started)))
+}
+
 /// The same process, and not done.
 fn lives_on(before: &Stat, now: &Stat) -> bool {
     now.started == before.started && !now.zombie
@@ -225,12 +286,7 @@ mod tests {
             }
             assert!(begun.elapsed() < Duration::from_secs(20), "setsid(1) makes a session");
         };
-        let tree = |since: u64| Tree {
-            leader: stat.pid,
-            since: Some(since),
-            token: "none of these".to_owned(),
-            cgroup: None,
-        };
+        let tree = |since: u64| Tree::new(stat.pid, Some(since), "none of these".to_owned(), None);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
         let (own, other) = runtime.block_on(async {
@@ -245,19 +301,15 @@ mod tests {
     fn i1_what_cannot_be_seen_has_not_ended() {
         let mut child = Command::new("true").spawn().expect("child");
         let _ = child.wait();
-        let tree = Tree {
-            leader: child.id().cast_signed(),
-            // Nothing of what other tests run.
-            since: Some(u64::MAX),
-            token: "gone.2".to_owned(),
-            cgroup: None,
-        };
+        let pid = child.id().cast_signed();
+        // Nothing of what other tests run.
+        let tree = move || Tree::new(pid, Some(u64::MAX), "gone.2".to_owned(), None);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-        assert_eq!(runtime.block_on(tree.end(DEATH_PATIENCE)), Ok(()));
+        assert_eq!(runtime.block_on(tree().end(DEATH_PATIENCE)), Ok(()));
         let (is_empty, ended) = crate::testing::without_descriptors(move || {
             runtime.block_on(async {
-                (tree.is_empty().await, tree.end(Duration::from_millis(1)).await)
+                (tree().is_empty().await, tree().end(Duration::from_millis(1)).await)
             })
         });
         assert!(!is_empty);

@@ -106,6 +106,11 @@ fn hb24_a_status_that_tells_neither_takes_nothing_back() {
     let (result, _) = run(dir.path(), &with_timeout("heartbeat:odd", Action::Stop, 1500), None);
     assert_eq!(result.outcome, OpOutcome::Failed { code: 0 });
     assert!(result.reason.is_some_and(|reason| reason.contains("by its own status it runs")));
+    // Some say nothing at all of what does not run.
+    let silent = body.replace("echo what", "exit 3");
+    script(dir.path(), "silent", &silent.replace("asked", "again"));
+    let (result, _) = run(dir.path(), &with_timeout("heartbeat:silent", Action::Stop, 1500), None);
+    assert_eq!(result.outcome, OpOutcome::Done, "{:?}", result.reason);
 }
 
 /// A stop that took nearly all of its time is looked at as any other, and not called failed for want of time.
