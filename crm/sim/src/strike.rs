@@ -63,6 +63,8 @@ impl<R: Rules> World<R> {
                 self.power_off(seat, "crash with the loss of its disk");
                 let store = StoreId(self.random.power.next_u128());
                 self.machines[seat].disk = Disk::new(Stored::new(store));
+                // What the old one said binds no new store, and nobody counts its votes for the old one's (R18).
+                self.ghost.epochs.remove(&seat);
                 self.queue.push(end, Happening::PowerOn { seat });
             }
             Kind::Agents { seat, mood } => self.machines[seat].agents.mood = mood,
