@@ -109,3 +109,20 @@ fn i2_nothing_of_a_mixed_group_is_believed_to_run_after_its_leftovers_were_stopp
          b start done => !group-running [running]",
     );
 }
+
+/// The same without a restart of the daemon: the change is taken back while the new definition has just been found to run.
+#[test]
+fn i2_what_was_stopped_by_another_definition_is_looked_at_before_anything_starts_on_it() {
+    check(
+        "groups g: a#1 a#2 b => a#1 status, b status [unknown]
+         b status not-running =>
+         a status done => a#2 status
+         a status done => !group-starting
+         groups g: a#1 b =>
+         want run => a#2 stop
+         a stop done => unwatch a, unwatch a, a#1 status
+         a status not-running => a#1 start
+         a start done => b start
+         b start done => !group-running [running]",
+    );
+}
