@@ -8,7 +8,9 @@ use crate::queue::{Happening, Seat};
 use crate::world::World;
 use crm_core::id::{GroupId, RequestId};
 use crm_core::model::Group;
+use crm_core::operation::Action;
 use crm_core::operator::Outcome;
+use crm_core::packet::GroupPhase;
 use crm_core::rules::Rules;
 
 /// How far the end of a run is.
@@ -87,7 +89,8 @@ impl<R: Rules> World<R> {
         }
         let mut wishes = std::mem::take(&mut self.phases.wishes);
         // A call that hung before the healing may fail after the first `clear`.
-        if wishes.iter().all(|(_, _, done)| *done) && self.lacking().is_some() {
+        let again = self.lacking().is_some() || self.a_stop_failed();
+        if again && wishes.iter().all(|(_, _, done)| *done) {
             let clear = wishes.iter_mut().filter(|(wish, _, _)| *wish == Wish::Clear);
             clear.for_each(|(_, request, done)| (*request, *done) = (None, false));
         }
@@ -115,6 +118,8 @@ impl<R: Rules> World<R> {
                     && self.all_vote()
                     && self.all_serve()
                     && !self.devices.are_busy()
+                    && !self.anything_changes()
+                    && !self.a_stop_failed()
                 {
                     let took = (self.now + HEAL_MAX - self.phases.deadline) / SECOND;
                     *self.figures.healed.entry(took).or_default() += 1;
@@ -206,6 +211,22 @@ impl<R: Rules> World<R> {
     /// No daemon is gone or about to end.
     fn all_serve(&self) -> bool {
         self.machines.iter().all(|m| m.daemon.as_ref().is_some_and(|daemon| !daemon.ending))
+    }
+
+    /// A call that hung before the healing may still fail, and take a group that runs with it.
+    fn anything_changes(&self) -> bool {
+        let mut calls = self.machines.iter().flat_map(|machine| machine.agents.children().values());
+        calls.any(|call| call.action != Action::Status)
+    }
+
+    /// What could not be stopped may still run. A watchdog is about to end it, or it is looked at again by a word.
+    fn a_stop_failed(&self) -> bool {
+        self.machines.iter().any(|machine| {
+            machine.daemon.as_ref().is_some_and(|daemon| {
+                let status = daemon.node.status(machine.clock.read(self.now));
+                status.groups.iter().any(|group| group.phase == GroupPhase::StopFailed)
+            })
+        })
     }
 
     fn all_vote(&self) -> bool {
