@@ -329,6 +329,16 @@ mod tests {
             }
         }
 
+        /// The writer has its lock to its end, and would make a directory anew that is gone.
+        fn end(self) {
+            let Stage { dir, state, seat, .. } = self;
+            drop(seat);
+            wait("the end of the writer", || {
+                crate::lock::hold(&state.join("lock"), "", "").is_ok()
+            });
+            drop(dir);
+        }
+
         fn write(&self, number: u64) {
             let Holds::Voter(voter) = &self.seat.holds else { panic!("{:?}", self.seat.problem) };
             let stored = Stored { writes: number, ..Stored::new(StoreId(number.into())) };
@@ -384,6 +394,7 @@ mod tests {
         let reader = std::thread::spawn(move || std::fs::read(spare));
         stage.until_it_votes();
         let _ = reader.join();
+        stage.end();
     }
 
     /// It cannot even be looked at: the same.
@@ -406,6 +417,7 @@ mod tests {
         assert!(stage.seat.report(stage.now).problem.is_some());
         let opened = reader.join().expect("opened");
         stage.until_it_votes();
-        drop((opened, stage.dir));
+        stage.end();
+        drop(opened);
     }
 }
