@@ -20,6 +20,8 @@ pub(crate) struct Phases {
     deadline: Micros,
     since: Micros,
     wishes: Vec<(Wish, Option<RequestId>, bool)>,
+    /// Commands from before the healing were still open when the wishes were told.
+    overtaken: bool,
     starts: usize,
     pub(crate) done: bool,
 }
@@ -37,6 +39,7 @@ impl<R: Rules> World<R> {
     /// Ends every fault. Machines get power, daemons are started, devices and agents are good.
     pub(crate) fn heals(&mut self) {
         self.healed = true;
+        self.operator_heals();
         self.trace.line(self.now, "*", "heals", format_args!(""));
         self.armed.clear();
         for (at, datagram) in self.network.heal(self.now) {
@@ -94,6 +97,10 @@ impl<R: Rules> World<R> {
             let clear = wishes.iter_mut().filter(|(wish, _, _)| *wish == Wish::Clear);
             clear.for_each(|(_, request, done)| (*request, *done) = (None, false));
         }
+        let waits = self.an_earlier_command_waits();
+        if std::mem::replace(&mut self.phases.overtaken, waits) && !waits {
+            wishes.iter_mut().for_each(|(_, request, done)| (*request, *done) = (None, false));
+        }
         for (wish, request, done) in &mut wishes {
             let answer = request.and_then(|request| self.operator.answer(request));
             *done = *done || matches!(answer, Some(Outcome::Done { .. }));
@@ -111,7 +118,9 @@ impl<R: Rules> World<R> {
         match self.phases.stage {
             Stage::Faults => return,
             Stage::Converging => {
-                let tidy = self.phases.wishes.iter().all(|(_, _, done)| *done);
+                let tidy = !self.phases.overtaken
+                    && !self.an_earlier_command_waits()
+                    && self.phases.wishes.iter().all(|(_, _, done)| *done);
                 let lacking = self.lacking();
                 if tidy
                     && lacking.is_none()

@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default)]
 pub struct Operator {
     next: u64,
+    /// The last request before the healing.
+    earlier: u64,
     open: BTreeMap<RequestId, Open>,
     /// The last answers, newest last, for people.
     pub answers: Vec<(RequestId, Outcome)>,
@@ -35,6 +37,18 @@ impl Operator {
 }
 
 impl<R: Rules> World<R> {
+    pub(crate) fn operator_heals(&mut self) {
+        self.operator.earlier = self.operator.next;
+    }
+
+    /// Whether a daemon still holds a command from before the healing: it may come true after those that tidy up.
+    pub(crate) fn an_earlier_command_waits(&self) -> bool {
+        let mut open = self.operator.open.iter();
+        open.any(|(request, open)| {
+            request.0 <= self.operator.earlier && self.machines[open.seat].runs(open.run)
+        })
+    }
+
     pub(crate) fn operator_acts(&mut self, act: usize) {
         if self.healed {
             return;
