@@ -211,6 +211,13 @@ fn budgets_follow_the_protection() {
     let devices = "fencing: {a: {agent: fence_x}, b: {agent: fence_x}}\n";
     let cluster = parse(&format!("cluster: x\n{NODES}{devices}{group}")).unwrap();
     assert_eq!(budget(&cluster)[0].at_worst, Some(Span::millis(46_700)));
+    let said = budget(&cluster)[0].to_string();
+    assert!(said.contains("within 21s of its node's death"), "{said}");
+    assert!(said.contains("within 46s where the node that takes over hosted less"), "{said}");
+    assert!(said.ends_with("46.700s at worst"), "{said}");
+    // A third vote decides without a wait.
+    let witness = format!("cluster: x\n{NODES}{devices}witness: 10.0.0.9\n{group}");
+    assert!(!budget(&parse(&witness).unwrap())[0].to_string().contains("hosted less"));
     let lone = "groups: {data: {resources: [drbd: r0], prefer: a, only_preferred: true}}\n";
     let cluster = parse(&format!("cluster: x\n{NODES}{devices}{lone}")).unwrap();
     assert_eq!(budget(&cluster)[0].protection, Protection::NoOtherNode);
@@ -353,6 +360,22 @@ fn as3_a_fence_agent_is_held_against_what_it_says_of_itself() {
             format!("{} `fence_apc` has no parameter `plgu`", line + 2),
         ]
     );
+}
+
+#[test]
+fn as3_a_slip_in_the_name_of_a_check_is_told() {
+    let said = |more: &str| -> Vec<String> {
+        let text = format!(
+            "cluster: x\n{NODES}fencing:\n  a: {{agent: command, command: x, port: 7{more}}}\n  b: {{agent: command, command: x}}\n"
+        );
+        let checked = check("x", &text, &Machine);
+        let found = checked.diagnostics.iter().filter(|found| found.message.contains("passed on"));
+        found.map(|found| found.message.clone()).collect()
+    };
+    assert_eq!(said(", chekc: y"), ["`chekc` is only passed on to the command"]);
+    assert_eq!(said(", chekc: y, check: z"), [""; 0]);
+    assert_eq!(said(", check: z"), [""; 0]);
+    assert_eq!(said(""), [""; 0]);
 }
 
 #[test]

@@ -23,6 +23,9 @@ impl Rulebook<'_> {
         // Each is asked once: it is a program that takes its time.
         let mut told: BTreeMap<&str, FenceAgent> = BTreeMap::new();
         for (node, levels) in devices {
+            for (level, device) in levels.iter().enumerate() {
+                self.check_of_a_command(&format!("fencing/{node}/{level}"), device);
+            }
             let foreign = |(_, device): &(usize, &FenceDevice)| device.agent.starts_with("fence_");
             for (level, device) in levels.iter().enumerate().filter(foreign) {
                 let path = format!("fencing/{node}/{level}");
@@ -54,6 +57,22 @@ impl Rulebook<'_> {
     fn device_warning(&mut self, path: &str, message: String, label: &str, help: String) {
         let at = self.places.find(path);
         self.findings.warning(at, message).label(label).help(help);
+    }
+
+    /// All its parameters are its own, so a slip in the one that `crmd` reads would pass in silence.
+    fn check_of_a_command(&mut self, path: &str, device: &FenceDevice) {
+        if device.agent != "command" || device.params.contains_key("check") {
+            return;
+        }
+        if let Some(name) = device.params.keys().find(|name| nearest(name, ["check"]).is_some()) {
+            self.device_warning(
+                &format!("{path}/{name}"),
+                format!("`{}` is only passed on to the command", shorten(name)),
+                "did you mean `check`?",
+                "without `check` the device is never asked whether it answers, and `crm fence-drill` refuses it"
+                    .to_owned(),
+            );
+        }
     }
 
     fn orders(&mut self, path: &str, device: &FenceDevice, actions: &[String]) {
