@@ -16,8 +16,6 @@ pub struct OwnAgent {
     pub primary: Option<&'static str>,
     /// Parameters without which it cannot work.
     pub required: &'static [&'static str],
-    /// Parameters whose value two groups may not share (HB17).
-    pub exclusive: &'static [&'static str],
     /// Two copies do no harm to data.
     pub stateless: bool,
     /// The admin may say that this one is stateless: what it runs decides.
@@ -32,7 +30,6 @@ const PLAIN: OwnAgent = OwnAgent {
     name: "",
     primary: None,
     required: &[],
-    exclusive: &[],
     stateless: false,
     stateless_is_admins_choice: false,
     observe_everywhere: false,
@@ -41,52 +38,27 @@ const PLAIN: OwnAgent = OwnAgent {
 
 /// Every agent of our own, by name.
 pub const OWN_AGENTS: &[OwnAgent] = &[
-    OwnAgent {
-        name: "apache",
-        primary: Some("config"),
-        exclusive: &["config"],
-        stateless_is_admins_choice: true,
-        ..PLAIN
-    },
+    OwnAgent { name: "apache", primary: Some("config"), stateless_is_admins_choice: true, ..PLAIN },
     OwnAgent {
         name: "drbd",
         primary: Some("drbd_resource"),
         required: &["drbd_resource"],
-        exclusive: &["drbd_resource"],
         observe_everywhere: true,
         ..PLAIN
     },
-    OwnAgent {
-        name: "filesystem",
-        required: &["device", "at"],
-        exclusive: &["device", "at"],
-        ..PLAIN
-    },
-    OwnAgent {
-        name: "mysql",
-        primary: Some("datadir"),
-        required: &["datadir"],
-        exclusive: &["datadir", "socket", "pid_file"],
-        ..PLAIN
-    },
+    OwnAgent { name: "filesystem", required: &["device", "at"], ..PLAIN },
+    OwnAgent { name: "mysql", primary: Some("datadir"), required: &["datadir"], ..PLAIN },
     OwnAgent {
         name: "nfs",
         primary: Some("directories"),
         required: &["directories", "clients", "mount"],
         ..PLAIN
     },
-    OwnAgent {
-        name: "oracle",
-        primary: Some("sid"),
-        required: &["sid"],
-        exclusive: &["sid"],
-        ..PLAIN
-    },
+    OwnAgent { name: "oracle", primary: Some("sid"), required: &["sid"], ..PLAIN },
     OwnAgent {
         name: "pgsql",
         primary: Some("datadir"),
         required: &["datadir"],
-        exclusive: &["datadir"],
         observe_everywhere: true,
         roles: true,
         ..PLAIN
@@ -98,18 +70,11 @@ pub const OWN_AGENTS: &[OwnAgent] = &[
         stateless_is_admins_choice: true,
         ..PLAIN
     },
-    OwnAgent {
-        name: "samba",
-        primary: Some("config"),
-        required: &["config", "address"],
-        exclusive: &["config", "state"],
-        ..PLAIN
-    },
+    OwnAgent { name: "samba", primary: Some("config"), required: &["config", "address"], ..PLAIN },
     OwnAgent {
         name: "tomcat",
         primary: Some("base"),
         required: &["base"],
-        exclusive: &["base"],
         stateless_is_admins_choice: true,
         ..PLAIN
     },
@@ -117,7 +82,6 @@ pub const OWN_AGENTS: &[OwnAgent] = &[
         name: "vip",
         primary: Some("address"),
         required: &["address"],
-        exclusive: &["address"],
         stateless: true,
         ..PLAIN
     },

@@ -74,7 +74,7 @@ fn the_table_of_our_own_agents_says_what_they_say() {
             .map(|parameter| parameter.name.as_str())
             .collect();
         assert_eq!(own.required, required, "{name}");
-        for parameter in own.exclusive.iter().chain(&own.primary) {
+        for parameter in crm_core::model::exclusive(own.name).iter().chain(&own.primary) {
             assert!(meta.parameter(parameter).is_some(), "{name}: {parameter}");
         }
         for (action, span) in [

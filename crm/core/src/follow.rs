@@ -168,8 +168,6 @@ impl<R: Rules> Node<R> {
         if let Some(record) = &self.stored.record {
             let before = with_leftovers(&known, record);
             self.executor.configure(self.now, &before);
-            let changed = record.retired.keys().filter(|id| cluster.group(id).is_some());
-            self.executor.are_mixed(changed);
         }
         self.executor.configure(self.now, &known);
     }

@@ -1,11 +1,9 @@
 //! Two groups that would lay hands on the same thing (HB17), and addresses that cannot be virtual.
 
 use super::Rulebook;
-use crate::agents::own_agent;
 use crate::tree::shorten;
-use crm_core::model::{AgentClass, Resource};
+use crm_core::model::{AgentClass, Resource, exclusive, network_address};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 impl Rulebook<'_> {
     pub(super) fn clashes(&mut self) {
@@ -20,8 +18,12 @@ impl Rulebook<'_> {
                     self.virtual_address(resource, &path);
                     self.absolute_paths(resource, &path);
                 }
-                for (thing, path) in things(resource, &path) {
-                    self.claim(&mut users, thing, &user, path);
+                for thing in resource.things() {
+                    let path = match thing.parameter {
+                        Some(parameter) => format!("{path}/{parameter}"),
+                        None => path.clone(),
+                    };
+                    self.claim(&mut users, thing.words, &user, path);
                 }
             }
         }
@@ -30,7 +32,7 @@ impl Rulebook<'_> {
                 continue;
             }
             let path = format!("services/{}", service.id);
-            for parameter in own_agent(&service.agent.name).map_or(&[][..], |own| own.exclusive) {
+            for parameter in exclusive(&service.agent.name) {
                 if let Some(value) = service.params.get(*parameter) {
                     let thing = format!("{} {parameter} {value}", service.agent);
                     let user = format!("service `{}`", service.id);
@@ -77,7 +79,7 @@ impl Rulebook<'_> {
         }
         let Some(text) = resource.params.get("address") else { return };
         let at = self.places.find(&format!("{path}/address"));
-        let Some(address) = parse_network(text) else {
+        let Some(address) = network_address(text) else {
             self.findings
                 .error(at, format!("`{}` is not an address", shorten(text)))
                 .label("expected an address with its prefix length, such as `192.0.2.7/24`");
@@ -122,81 +124,5 @@ impl Rulebook<'_> {
                     .label(format!("expected a path from `/`, found `{}`", shorten(value)));
             }
         }
-    }
-}
-
-/// What a resource takes for itself, in words, and where that is written.
-fn things(resource: &Resource, path: &str) -> Vec<(String, String)> {
-    match &resource.agent.class {
-        AgentClass::Own => own_agent(&resource.agent.name)
-            .map_or(&[][..], |own| own.exclusive)
-            .iter()
-            .filter_map(|parameter| {
-                let value = match (resource.agent.name.as_str(), *parameter) {
-                    // The distribution's, which is there once.
-                    ("apache", "config") if !resource.params.contains_key("config") => {
-                        let thing =
-                            format!("{} with the distribution's configuration", resource.agent);
-                        return Some((thing, path.to_owned()));
-                    }
-                    _ => resource.params.get(*parameter)?,
-                };
-                let value = match (resource.agent.name.as_str(), *parameter) {
-                    // A tmpfs or a network export may be mounted by many.
-                    ("filesystem", "device") if !is_disk(value) => return None,
-                    ("vip", "address") => parse_network(value)?.to_string(),
-                    (_, "at" | "base" | "datadir") if value.len() > 1 => {
-                        value.trim_end_matches('/').to_owned()
-                    }
-                    _ => value.clone(),
-                };
-                let thing = format!("{} {parameter} {value}", resource.agent);
-                Some((thing, format!("{path}/{parameter}")))
-            })
-            .collect(),
-        AgentClass::Systemd => vec![(resource.agent.to_string(), path.to_owned())],
-        AgentClass::Lsb | AgentClass::Heartbeat => {
-            let words: Vec<String> = std::iter::once(resource.agent.to_string())
-                .chain(resource.args.iter().cloned())
-                // How it is looked at makes it no other instance.
-                .chain(
-                    resource
-                        .params
-                        .iter()
-                        .filter(|(name, _)| *name != "check")
-                        .map(|(name, value)| format!("{name}={value}")),
-                )
-                .collect();
-            vec![(words.join(" "), path.to_owned())]
-        }
-        AgentClass::Ocf { .. } => {
-            let params: Vec<String> =
-                resource.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            vec![(format!("{} {}", resource.agent, params.join(" ")), path.to_owned())]
-        }
-    }
-}
-
-/// Whether `device` names one disk, in one of the forms that `filesystem` knows.
-fn is_disk(device: &str) -> bool {
-    ["/dev/", "LABEL=", "UUID=", "-L", "-U"].iter().any(|start| device.starts_with(start))
-}
-
-/// `ADDRESS` or `ADDRESS/PREFIX`.
-fn parse_network(text: &str) -> Option<IpAddr> {
-    let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix)),
-        None => (text, None),
-    };
-    let address: IpAddr = address.parse().ok()?;
-    let longest = if address.is_ipv4() { 32 } else { 128 };
-    match prefix {
-        Some(prefix) => {
-            let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
-            let fits =
-                digits && prefix.parse::<u8>().is_ok_and(|bits| (1..=longest).contains(&bits));
-            fits.then_some(address)
-        }
-        None => Some(address),
     }
 }

@@ -138,7 +138,7 @@ fn moved_resource(
         retired::left(old, Some(new)).find_map(|resource| {
             let mut others = after.groups.iter().filter(|group| group.id != old.id);
             others
-                .find(|group| group.resources.iter().any(|other| other.is_same_thing(resource)))
+                .find(|group| group.has_by_any_name(resource))
                 .map(|group| (resource.id.clone(), old.id.clone(), group.id.clone()))
         })
     })

@@ -44,9 +44,9 @@ fn act<R: Rules>(group: &GroupState, maintenance: bool) -> Option<Step> {
         (Goal::Stay, _) => None,
         (Goal::Down, _) => lower(group, 0).or_else(|| quiet(group, floor?)),
         (Goal::Up, None) if is_blocked(group) => None,
-        (Goal::Up, _) if unjudged(group).is_some() => unjudged(group).map(Step::Judge),
+        // What has to go down anyway is stopped, not judged; what stays is judged when that is over.
         (Goal::Up, Some(floor)) => lower(group, floor).or_else(|| quiet(group, floor)),
-        (Goal::Up, None) => raise::<R>(group),
+        (Goal::Up, None) => unjudged(group).map(Step::Judge).or_else(|| raise::<R>(group)),
     }
 }
 

@@ -83,15 +83,6 @@ impl<R: Rules> Executor<R> {
         self.settle(now);
     }
 
-    /// Groups that were configured with all that an earlier run of the daemon may have left of several definitions.
-    pub fn are_mixed<'a>(&mut self, groups: impl Iterator<Item = &'a GroupId>) {
-        for id in groups {
-            if let Some(group) = self.groups.get_mut(id) {
-                group.mixed = true;
-            }
-        }
-    }
-
     /// What operations are told from now on of each group's data. Tell it before what is wanted.
     pub fn words(&mut self, mut words: BTreeMap<GroupId, DataWord>) {
         for (id, group) in &mut self.groups {

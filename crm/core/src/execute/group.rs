@@ -23,9 +23,6 @@ pub(super) struct GroupState {
     pub(super) retiring: bool,
     /// Why this node gave the group up; it stays down until it is wanted anew or cleared.
     pub(super) gave_up: Option<String>,
-    /// Its resources are of several definitions, of which two may mean one thing, a mount with other options say: none is
-    /// kept when the one in force takes over.
-    pub(super) mixed: bool,
     /// A definition that needs a restart from one resource on; waits until those are down.
     pub(super) incoming: Option<Incoming>,
     /// Restart counter under way: everything goes down once before it comes up.
@@ -72,7 +69,6 @@ impl GroupState {
             want: Want::Hold,
             word: DataWord::default(),
             retiring: false,
-            mixed: false,
             gave_up: None,
             incoming: None,
             restart_to: None,

@@ -110,20 +110,6 @@ impl GroupState {
         } else {
             duties.unwatch(group, &resource.spec.id);
         }
-        self.doubt_twins(now, i);
-    }
-
-    /// During a change a group may have two definitions of one thing, and whoever stops it by one stops it by the other: a
-    /// mount with two sets of options is one mount (I2). What has to go down anyway is stopped without a look.
-    fn doubt_twins(&mut self, now: Time, i: usize) {
-        let name = self.resources[i].spec.id.clone();
-        let stays = self.floor().unwrap_or(self.resources.len());
-        for (other, twin) in self.resources.iter_mut().enumerate().take(stays) {
-            if other != i && twin.spec.id == name && twin.phase == ResourcePhase::Running {
-                twin.set(ResourcePhase::Unknown, None);
-                twin.look_at = now;
-            }
-        }
     }
 
     fn status_ended(
@@ -137,7 +123,8 @@ impl GroupState {
         let goal = self.goal();
         let untouched = self.is_untouched(&self.resources[i]);
         let resource = &mut self.resources[i];
-        if open.cancelled && result.outcome == OpOutcome::Cancelled {
+        // What it says may be older than what was stopped since.
+        if open.cancelled {
             resource.look_at = now;
             return;
         }

@@ -3,10 +3,13 @@
 //! What can change without a restart changes at once. Otherwise the resources from the first
 //! difference on are stopped by their old definition and started by the new one.
 
+use super::ExecuteOutput;
 use super::duties::Duties;
 use super::group::{GroupState, Incoming};
-use super::resource::ResourceState;
+use super::resource::{ResourceState, Verdict};
 use crate::model::{Group, Resource};
+use crate::operation::Action;
+use crate::status::ResourcePhase;
 use crate::time::Time;
 use std::sync::Arc;
 
@@ -24,7 +27,7 @@ impl GroupState {
         }
         let pairs = self.resources.iter().zip(&group.resources);
         let kept = |(old, new): &(&ResourceState, &Resource)| old.spec.is_same_thing(new);
-        let same = if self.mixed { 0 } else { pairs.take_while(kept).count() };
+        let same = pairs.take_while(kept).count();
         self.incoming = (same < self.resources.len().max(group.resources.len())).then(|| {
             let resources = group.resources[same..].iter().cloned().map(Arc::new).collect();
             Incoming { from: same, resources }
@@ -37,7 +40,6 @@ impl GroupState {
             self.restarts_done = counter;
         }
         let Some(incoming) = self.incoming.take() else { return };
-        self.mixed = false;
         let mut old = self.resources.split_off(incoming.from);
         for spec in incoming.resources {
             let known = old.iter().position(|resource| resource.spec.is_same_thing(&spec));
@@ -48,8 +50,32 @@ impl GroupState {
             };
             self.resources.push(state);
         }
+        if old.is_empty() {
+            return;
+        }
         for gone in old {
             duties.unwatch(&self.id, &gone.spec.id);
+        }
+        self.doubt(now, incoming.from, duties);
+    }
+
+    /// I2: what was stopped may be what is kept, by another definition or under another name, as a mount with other options
+    /// is the same mount. So what is kept is looked at before anything starts on it. A look that has begun says nothing.
+    fn doubt(&mut self, now: Time, kept: usize, duties: &mut Duties) {
+        for resource in self.resources.iter_mut().take(kept) {
+            match resource.phase {
+                ResourcePhase::Failed if resource.verdict != Verdict::Open => continue,
+                ResourcePhase::Running | ResourcePhase::Failed | ResourcePhase::Unknown => {
+                    resource.set(ResourcePhase::Unknown, None);
+                    resource.look_at = now;
+                }
+                _ => continue,
+            }
+            if let Some(open) = resource.open.as_mut().filter(|open| open.action == Action::Status)
+                && !std::mem::replace(&mut open.cancelled, true)
+            {
+                duties.outputs.push_back(ExecuteOutput::Cancel { op: open.op });
+            }
         }
     }
 }

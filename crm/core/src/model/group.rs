@@ -102,10 +102,10 @@ impl Group {
         Group { resources, ..next.clone() }
     }
 
-    /// Whether one of its resources would act on the same thing as this one.
+    /// Whether one of its resources would lay hands on the same thing as this one.
     #[must_use]
     pub fn has_by_any_name(&self, resource: &Resource) -> bool {
-        self.resources.iter().any(|own| own.acts_alike(resource))
+        self.resources.iter().any(|own| own.clashes_with(resource))
     }
 }
 

@@ -6,11 +6,13 @@
 mod group;
 mod resource;
 mod service;
+mod things;
 mod timing;
 
 pub use group::{Failback, Follow, Group, OnDiskError, RestartPolicy};
 pub use resource::{AgentClass, AgentRef, OnFail, Resource, Timeouts};
 pub use service::{Service, ServiceKind};
+pub use things::{Thing, exclusive, network_address};
 pub use timing::{LeaseTimes, Timing};
 
 use crate::id::{GroupId, NodeId, ServiceId};

@@ -180,6 +180,28 @@ fn r11_a_new_group_waits_for_what_was_taken_out_of_another() {
     assert_eq!(lab.holders("x"), ["b"], "{:?}\n{}", lab.replies, lab.log.join("\n"));
 }
 
+/// With other options it is the same mount: what is to run elsewhere waits for it, or is refused.
+#[test]
+fn r11_a_thing_that_changes_on_its_way_to_another_group_is_the_same_thing() {
+    let mut lab = Lab::new("device a b c | g@a:of=z,x#1 h@b:of=y");
+    lab.agents_know_their_own = true;
+    lab.run(Span::secs(4));
+    assert!(lab.holders("x") == ["a"] && lab.holders("y") == ["b"], "{}", lab.log.join("\n"));
+    lab.stop_takes = Span::secs(3);
+    apply(&mut lab, "b", 1, "device a b c | g@a:of=z h@b:of=y,x#2");
+    lab.run(Span::secs(1));
+    assert!(matches!(lab.replies[0].2, Outcome::Refused { .. }), "{:?}", lab.replies);
+    apply(&mut lab, "b", 2, "device a b c | g@a:of=z h@b:of=y");
+    lab.run(Span::millis(500));
+    apply(&mut lab, "b", 3, "device a b c | g@a:of=z h@b:of=y,x#2");
+    lab.run(Span::millis(500));
+    assert!(matches!(lab.replies[2].2, Outcome::Refused { .. }), "{:?}", lab.replies);
+    apply(&mut lab, "b", 4, "device a b c | g@a:of=z h@b:of=y i@c:of=x#2");
+    lab.run(Span::secs(10));
+    once(&lab);
+    assert_eq!(lab.holders("x"), ["c"], "{:?}\n{}", lab.replies, lab.log.join("\n"));
+}
+
 /// The daemon restarts before it has stopped what a change took out of a group: the next run stops it, and till then
 /// it is nobody else's.
 #[test]

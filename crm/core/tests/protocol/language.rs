@@ -113,11 +113,18 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
     })
 }
 
-fn resource(name: &str, protection: &str) -> Resource {
+/// `x` is something of that name; `x#1` and `x#2` are one mount with two sets of options.
+fn resource(word: &str, protection: &str) -> Resource {
+    let (name, options) = word.split_once('#').unwrap_or((word, ""));
+    let (agent, params) = if options.is_empty() {
+        ("vip", [("of", name.to_owned())].to_vec())
+    } else {
+        ("filesystem", [("at", format!("/{name}")), ("options", options.to_owned())].to_vec())
+    };
     Resource {
         id: name.into(),
-        agent: AgentRef { class: AgentClass::Own, name: "vip".into() },
-        params: [("of".to_owned(), name.to_owned())].into(),
+        agent: AgentRef { class: AgentClass::Own, name: agent.into() },
+        params: params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         args: vec![],
         timeouts: Timeouts::default(),
         interval: Span::secs(10),
