@@ -6,4 +6,5 @@ mod order;
 mod random;
 mod reconfiguration;
 mod script;
+mod shared;
 mod world;
