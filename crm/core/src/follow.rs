@@ -3,10 +3,11 @@
 
 use crate::event::Event;
 use crate::id::{Epoch, NodeId, Stamp};
-use crate::model::Cluster;
+use crate::model::{Cluster, Group};
 use crate::node::{Leader, Node, Obeyed};
 use crate::packet::Message;
 use crate::persist::After;
+use crate::plan::retired;
 use crate::record::{HISTORY_MAX, Record};
 use crate::rules::{Rule, Rules};
 use std::sync::Arc;
@@ -118,6 +119,8 @@ impl<R: Rules> Node<R> {
         let new_config = self.obeyed.as_ref().is_none_or(|obeyed| {
             obeyed.record.config.digest != record.config.digest
                 || obeyed.record.retired != record.retired
+                || (!record.retired.is_empty()
+                    && !obeyed.record.grants.keys().eq(record.grants.keys()))
         });
         self.stored.committed = Some((record.stamp, record.fingerprint()));
         // Tie authority: a live coordinator told this incarnation a committed record in which it
@@ -149,13 +152,15 @@ impl<R: Rules> Node<R> {
     }
 
     /// The groups that this node's executor must know: those of the configuration, and those that it
-    /// dropped before their stop was proved. A witness knows none.
+    /// dropped before their stop was proved. A witness knows none. A new group that has what an old one may still run is none
+    /// of its business before that is over: by the new name a mount would be stopped under what the old group still
+    /// stops (I2).
     pub(crate) fn known_groups(&self, cluster: &Arc<Cluster>) -> Arc<Cluster> {
         if self.is_witness() {
             return Arc::new(Cluster { groups: Vec::new(), ..Cluster::clone(cluster) });
         }
         match self.record() {
-            Some(record) => with_retired(cluster, record),
+            Some(record) => with_retired(&without_heirs(cluster, record), record),
             None => cluster.clone(),
         }
     }
@@ -193,6 +198,19 @@ impl<R: Rules> Node<R> {
         self.step_down("the histories have parted");
         self.wants_stale = true;
     }
+}
+
+/// The configuration without the groups that wait for the end of what another one may still run of theirs.
+fn without_heirs(cluster: &Arc<Cluster>, record: &Record) -> Arc<Cluster> {
+    let waits = |group: &Group| {
+        !record.grants.contains_key(&group.id)
+            && retired::may_run_elsewhere(cluster, &group.id, record)
+    };
+    if record.retired.is_empty() || !cluster.groups.iter().any(waits) {
+        return cluster.clone();
+    }
+    let groups = cluster.groups.iter().filter(|group| !waits(group)).cloned().collect();
+    Arc::new(Cluster { groups, ..Cluster::clone(cluster) })
 }
 
 fn with_retired(cluster: &Arc<Cluster>, record: &Record) -> Arc<Cluster> {

@@ -251,6 +251,13 @@ impl Record {
         self.grants.get(group).map(|grant| &grant.owner)
     }
 
+    /// Whether silence alone may move this group in a cluster with `fencing: none` (H36): also what its owner may still run of
+    /// earlier definitions has to be stateless.
+    #[must_use]
+    pub fn moves_on_silence(&self, group: &Group) -> bool {
+        group.moves_on_silence_with(self.retired.get(&group.id))
+    }
+
     /// How many groups a node holds or is ending; decides who waits in a tie.
     #[must_use]
     pub fn hosted_by(&self, node: &NodeId) -> usize {

@@ -5,7 +5,7 @@ use crate::Output;
 use crate::event::Event;
 use crate::id::{GroupId, NodeId};
 use crate::model::{Cluster, Fencing, Group};
-use crate::node::Node;
+use crate::node::{Node, Obeyed};
 use crate::packet::Heartbeat;
 use crate::record::{Grant, GrantState, Record};
 use crate::rules::{Rule, Rules};
@@ -50,7 +50,8 @@ impl<R: Rules> Node<R> {
     /// What silence wants of a group here, where it says anything: run what was taken, stop what
     /// was yielded or is in doubt.
     pub(crate) fn silence_wants(&self, group: &Group, cluster: &Cluster) -> Option<bool> {
-        if cluster.fencing != Fencing::None || !group.moves_on_silence() {
+        let exempt = |obeyed: &Obeyed| obeyed.record.moves_on_silence(group);
+        if cluster.fencing != Fencing::None || !self.obeyed.as_ref().is_some_and(exempt) {
             return None;
         }
         // Only while the taker is there: alone again, the record counts.
@@ -91,7 +92,7 @@ impl<R: Rules> Node<R> {
         let takes: Vec<&Group> = cluster
             .groups
             .iter()
-            .filter(|group| group.moves_on_silence() && self.may_take(group, record))
+            .filter(|group| record.moves_on_silence(group) && self.may_take(group, record))
             .collect();
         if takes.is_empty() || !self.tie_break_is_reached(cluster.tiebreak_ping.as_deref()) {
             return;
@@ -226,7 +227,7 @@ impl<R: Rules> Node<R> {
             taken.extend(open.map(|group| (group.clone(), name.clone())));
         }
         for (group, node) in taken {
-            let exempt = cluster.group(&group).is_some_and(Group::moves_on_silence);
+            let exempt = cluster.group(&group).is_some_and(|spec| next.moves_on_silence(spec));
             if exempt && next.owner(&group).is_some_and(|owner| *owner != node) {
                 next.grants.insert(group, Grant::held(node, stamp));
             }

@@ -187,6 +187,7 @@ impl World {
             failures: &self.failures,
             bans: &self.bans,
             grants: &self.grants,
+            retired: &BTreeMap::new(),
             phases: &self.phases,
             eligible: &self.eligible,
             roles: &self.roles,

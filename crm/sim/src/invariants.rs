@@ -322,22 +322,25 @@ pub(crate) fn an_address_starts_only_where_its_role_is<R: Rules>(
 /// H30: who is cut off from a majority of three or more does not end the healthy side's machines.
 pub(crate) fn a_minority_fences_nobody<R: Rules>(world: &mut World<R>, by: Seat, target: Seat) {
     // Who does not vote yet decides nothing, and a founder alone, or one of two, is no minority.
-    let voters = world.newest_committed().map(|(_, record)| record.voters.len());
-    let all = world.machines.len();
+    let record = world.newest_committed().map(|(_, record)| record.clone());
+    let Some(record) = record.filter(|record| record.voters.len() >= 3) else { return };
+    // A configuration may let fewer vote than there are machines.
+    let votes = |seat: &Seat| record.voters.contains_key(&world.machines[*seat].id);
+    let all = (0..world.machines.len()).filter(votes).count();
     let asked = world.plan.acts.iter().any(|act| matches!(act.wish, Wish::Fence { .. }));
     // The operator's word may come at any time, and half of an even number is a tie.
-    if all < 3 || voters.is_none_or(|voters| voters < 3) || asked {
+    if asked {
         return;
     }
     let lately = world.cluster.timing.deadtime.as_micros();
-    let near = (0..all).filter(|other| {
+    let near = (0..world.machines.len()).filter(votes).filter(|other| {
         let heard = world.ghost.heard.get(&(by, *other));
         *other == by || heard.is_some_and(|at| world.now.saturating_sub(*at) < lately * 3 / 4)
     });
     let near = near.count();
     if near * 2 < all {
         let detail = format!(
-            "{} asks to fence {} while it hears {} of {all} machines, itself included",
+            "{} asks to fence {} while it hears {} of {all} voters, itself included",
             world.machines[by].id, world.machines[target].id, near
         );
         world.blame("a_minority_fences_nobody", detail);

@@ -136,7 +136,10 @@ fn moved_resource(
     let owned = before.groups.iter().filter(|group| record.grants.contains_key(&group.id));
     owned.filter_map(|old| Some((old, after.group(&old.id)?))).find_map(|(old, new)| {
         retired::left(old, Some(new)).find_map(|resource| {
-            let mut others = after.groups.iter().filter(|group| group.id != old.id);
+            // Who had it before it left here has it by right.
+            let had = |id| before.group(id).is_some_and(|group| group.has_by_any_name(resource));
+            let mut others =
+                after.groups.iter().filter(|group| group.id != old.id && !had(&group.id));
             others
                 .find(|group| group.has_by_any_name(resource))
                 .map(|group| (resource.id.clone(), old.id.clone(), group.id.clone()))

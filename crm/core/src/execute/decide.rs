@@ -80,7 +80,8 @@ fn raise<R: Rules>(group: &GroupState) -> Option<Step> {
     match resources[lowest].phase {
         ResourcePhase::Stopped if group.all_stopped_from(lowest + 1) => {
             // I2: one below that gave no clear answer last is looked at again first.
-            let doubted = |r: &ResourceState| r.phase == ResourcePhase::Running && r.doubts > 0;
+            let doubted =
+                |r: &ResourceState| r.phase == ResourcePhase::Running && (r.doubts > 0 || r.unsure);
             if resources[..lowest].iter().any(doubted) {
                 None
             } else if group.busy(lowest).is_none() {

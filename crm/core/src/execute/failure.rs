@@ -38,7 +38,7 @@ impl GroupState {
         let reason = resource.reason.clone().unwrap_or_else(|| format!("{id} gives no answer"));
         let on_fail = match (resource.spec.on_fail, resource.phase) {
             // Nobody has seen it run: to ignore it could mean never to start it.
-            (OnFail::Ignore, ResourcePhase::Unknown) => OnFail::Restart,
+            (OnFail::Ignore, ResourcePhase::Unknown) if !resource.touched => OnFail::Restart,
             (on_fail, _) => on_fail,
         };
         resource.set(ResourcePhase::Failed, Some(reason.clone()));

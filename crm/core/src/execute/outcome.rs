@@ -131,10 +131,13 @@ impl GroupState {
         let before = resource.phase;
         let reason = describe(&resource.spec, Action::Status, result);
         resource.looked = Some(now);
+        resource.unsure = false;
         resource.look_at = now + resource.interval();
         resource.take_attributes(result);
         resource.observe(result, &reason);
-        match (answer(result.outcome, before), before) {
+        // What ran here a moment ago was started by somebody, agent or no agent.
+        let unseen = before == ResourcePhase::Unknown && !resource.touched;
+        match (answer(result.outcome, unseen), before) {
             (Answer::Running, ResourcePhase::Unknown) => {
                 resource.set(ResourcePhase::Running, None);
                 resource.spread_looks(now, &self.id);
@@ -161,7 +164,7 @@ impl GroupState {
             (Answer::NotRunning | Answer::Missing, ResourcePhase::Running) => {
                 self.fail(i, reason, duties);
             }
-            (Answer::Missing, ResourcePhase::Unknown) => {
+            (Answer::Missing, ResourcePhase::Unknown) if !resource.touched => {
                 resource.set(ResourcePhase::Stopped, Some(reason));
             }
             (Answer::Unclear, ResourcePhase::Unknown) if untouched && resource.doubts >= 1 => {
@@ -170,7 +173,7 @@ impl GroupState {
                     "cannot be looked at; nothing can have started it since this machine booted";
                 self.say(i, "status-unclear", text, duties);
             }
-            (Answer::Unclear, ResourcePhase::Unknown) => {
+            (Answer::Unclear | Answer::Missing, ResourcePhase::Unknown) => {
                 resource.doubts = resource.doubts.saturating_add(1);
                 resource.reason = Some(reason);
                 if (goal == Goal::Up || untouched) && resource.doubts == 1 {
@@ -199,14 +202,12 @@ impl GroupState {
     }
 }
 
-fn answer(outcome: OpOutcome, phase: ResourcePhase) -> Answer {
+fn answer(outcome: OpOutcome, unseen: bool) -> Answer {
     match outcome {
         OpOutcome::Done | OpOutcome::RunningPromoted => Answer::Running,
         OpOutcome::NotRunning => Answer::NotRunning,
         OpOutcome::Missing => Answer::Missing,
-        OpOutcome::Failed { code: NOT_INSTALLED } if phase == ResourcePhase::Unknown => {
-            Answer::Missing
-        }
+        OpOutcome::Failed { code: NOT_INSTALLED } if unseen => Answer::Missing,
         _ => Answer::Unclear,
     }
 }

@@ -53,29 +53,37 @@ impl GroupState {
         if old.is_empty() {
             return;
         }
-        for gone in old {
+        for gone in &old {
             duties.unwatch(&self.id, &gone.spec.id);
         }
-        self.doubt(now, incoming.from, duties);
+        self.doubt(now, incoming.from, &old, duties);
     }
 
     /// I2: what was stopped may be what is kept, by another definition or under another name, as a mount with other options
-    /// is the same mount. So what is kept is looked at before anything starts on it. A look that has begun says nothing.
-    fn doubt(&mut self, now: Time, kept: usize, duties: &mut Duties) {
+    /// is the same mount. So what is kept is looked at before anything starts on it. That it does not run is no failure
+    /// where it was stopped so, as far as definitions tell. A look that has begun says nothing.
+    fn doubt(&mut self, now: Time, kept: usize, gone: &[ResourceState], duties: &mut Duties) {
         for resource in self.resources.iter_mut().take(kept) {
-            match resource.phase {
-                ResourcePhase::Failed if resource.verdict != Verdict::Open => continue,
-                ResourcePhase::Running | ResourcePhase::Failed | ResourcePhase::Unknown => {
-                    resource.set(ResourcePhase::Unknown, None);
-                    resource.look_at = now;
-                }
-                _ => continue,
-            }
             if let Some(open) = resource.open.as_mut().filter(|open| open.action == Action::Status)
                 && !std::mem::replace(&mut open.cancelled, true)
             {
                 duties.outputs.push_back(ExecuteOutput::Cancel { op: open.op });
             }
+            let own = &resource.spec;
+            let stopped_with_it =
+                gone.iter().any(|gone| gone.spec.id == own.id || gone.spec.clashes_with(own));
+            let undecided = resource.verdict == Verdict::Open;
+            match resource.phase {
+                ResourcePhase::Running if !stopped_with_it => resource.unsure = true,
+                ResourcePhase::Running | ResourcePhase::Unknown => {
+                    resource.set(ResourcePhase::Unknown, None);
+                }
+                ResourcePhase::Failed if undecided && stopped_with_it => {
+                    resource.set(ResourcePhase::Unknown, None);
+                }
+                _ => continue,
+            }
+            resource.look_at = now;
         }
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct ResourceState {
     pub(super) false_alarms: u32,
     /// Answers of `status` in a row that said neither running nor stopped.
     pub(super) doubts: u32,
+    /// Something was stopped since the last status that may have been this one.
+    pub(super) unsure: bool,
     /// This run of the daemon has tried to start it, or has seen it run.
     pub(super) touched: bool,
     /// With phase `Failed`: what is done about it.
@@ -86,6 +88,7 @@ impl ResourceState {
             looked: None,
             false_alarms: 0,
             doubts: 0,
+            unsure: false,
             touched: false,
             verdict: Verdict::Open,
             restarts: 0,
@@ -118,6 +121,7 @@ impl ResourceState {
         self.phase = phase;
         self.reason = reason;
         self.doubts = 0;
+        self.unsure = false;
         self.touched |= phase == ResourcePhase::Running;
         self.verdict = Verdict::Open;
     }

@@ -79,6 +79,11 @@ impl Group {
     pub fn moves_on_silence(&self) -> bool {
         self.is_stateless() || self.unsafe_failover
     }
+    /// The same of a group whose owner may still run `left`, of earlier definitions: that has to be stateless, too.
+    #[must_use]
+    pub fn moves_on_silence_with(&self, left: Option<&Group>) -> bool {
+        self.unsafe_failover || (self.is_stateless() && left.is_none_or(Group::is_stateless))
+    }
 
     /// This group with all that it has under either definition, in an order that suits both as far as there is one:
     /// what only `next` has comes before the resource that it comes before there.

@@ -164,8 +164,9 @@ impl<'a> Facts<'a> {
         match self.nodes[node].situation {
             NodeSituation::Gone => Hold::Gone(node),
             NodeSituation::Lost | NodeSituation::Awaited => {
-                let waived =
-                    self.situation.cluster.fencing == Fencing::None && spec.moves_on_silence();
+                let left = self.situation.retired.get(&spec.id);
+                let waived = self.situation.cluster.fencing == Fencing::None
+                    && spec.moves_on_silence_with(left);
                 if waived { Hold::Silence(node) } else { stuck(Stuck::Silent) }
             }
             NodeSituation::Online | NodeSituation::Joining if stop_failed => {

@@ -19,7 +19,7 @@ mod wait;
 pub use order::stop_order;
 
 use crate::id::{GroupId, NodeId, ServiceId};
-use crate::model::Cluster;
+use crate::model::{Cluster, Group};
 use crate::packet::{Eligibility, GroupPhase};
 use crate::record::{Failures, Grant, Intents};
 use crate::status::Verdict;
@@ -35,6 +35,8 @@ pub struct Situation<'a> {
     pub failures: &'a BTreeMap<GroupId, BTreeMap<NodeId, Failures>>,
     pub bans: &'a BTreeMap<GroupId, BTreeMap<NodeId, String>>,
     pub grants: &'a BTreeMap<GroupId, Grant>,
+    /// What a group's owner may still run of earlier definitions.
+    pub retired: &'a BTreeMap<GroupId, Group>,
     /// Phase of a group on its owner, as last reported.
     pub phases: &'a BTreeMap<GroupId, GroupPhase>,
     /// Reported eligibility, for groups with a resource that is observed everywhere. Missing is no.

@@ -90,6 +90,7 @@ impl<R: Rules> Node<R> {
             failures: &next.failures,
             bans: if R::holds(Rule::BanIsHeeded) { &next.bans } else { &empty },
             grants: &next.grants,
+            retired: &next.retired,
             phases: &phases,
             eligible: &eligible,
             roles: &roles,

@@ -53,7 +53,7 @@ impl<R: Rules> Node<R> {
         });
         let waived = cluster.fencing == Fencing::None
             && !next.armed.contains_key(owner)
-            && cluster.group(group).is_some_and(|spec| spec.moves_on_silence());
+            && cluster.group(group).is_some_and(|spec| next.moves_on_silence(spec));
         if waived && silent {
             return Some(
                 "which is silent; the configuration lets this group move on silence".to_owned(),
@@ -69,19 +69,14 @@ impl<R: Rules> Node<R> {
         nodes: &BTreeMap<NodeId, NodeSituation>,
         cluster: &Cluster,
     ) -> MayRun {
-        let committed = self.coordinating().and_then(|coordinator| coordinator.committed);
         let mut may_run = MayRun::default();
         for (node, report) in self.reports() {
             if nodes.get(node) == Some(&NodeSituation::Online) {
                 for (group, _) in report.groups.iter().filter(|(_, g)| !g.phase.is_stopped()) {
                     may_run.0.entry(group.clone()).or_default().push(node.clone());
                 }
-                let knows_all =
-                    committed == Some(report.obeyed) && report.groups.len() >= cluster.groups.len();
-                let unknown = cluster.groups.iter().map(|group| &group.id);
-                for group in
-                    unknown.filter(|group| !knows_all && !report.groups.contains_key(*group))
-                {
+                let all = cluster.groups.iter().map(|group| &group.id);
+                for group in all.filter(|group| !report.groups.contains_key(*group)) {
                     may_run.0.entry(group.clone()).or_default().push(node.clone());
                 }
             }

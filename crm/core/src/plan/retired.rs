@@ -40,7 +40,7 @@ pub(crate) fn left<'a>(
 }
 
 /// Whether something of this group is still to be stopped by the owner of another one that had it.
-pub(super) fn may_run_elsewhere(cluster: &Cluster, id: &GroupId, record: &Record) -> bool {
+pub(crate) fn may_run_elsewhere(cluster: &Cluster, id: &GroupId, record: &Record) -> bool {
     let Some(group) = cluster.group(id) else { return true };
     let others = record.retired.iter().filter(|(other, _)| *other != id);
     others.filter(|(other, _)| record.grants.contains_key(*other)).any(|(other, old)| {

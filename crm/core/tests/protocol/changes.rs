@@ -202,6 +202,51 @@ fn r11_a_thing_that_changes_on_its_way_to_another_group_is_the_same_thing() {
     assert_eq!(lab.holders("x"), ["c"], "{:?}\n{}", lab.replies, lab.log.join("\n"));
 }
 
+/// Under its new name it is not stopped before what lies on it by the old one: renamed at once, or taken out first.
+#[test]
+fn i2_a_new_group_does_not_stop_what_another_one_still_stops() {
+    let steps: [&[&str]; 3] = [
+        &["device a b c | h@b:of=x"],
+        &["device a b c | h@a:of=x,w"],
+        &["device a b c | g@a:of=db,web", "device a b c | g@a:of=db,web h@b:of=x"],
+    ];
+    for steps in steps {
+        let mut lab = Lab::new("device a b c | g@a:of=x,db,web");
+        lab.run(Span::secs(4));
+        assert_eq!(lab.holders("web"), ["a"]);
+        lab.stop_takes = Span::secs(3);
+        lab.done.clear();
+        for (number, step) in (1..).zip(steps) {
+            apply(&mut lab, "b", number, step);
+            lab.run(Span::millis(500));
+        }
+        lab.run(Span::secs(30));
+        once(&lab);
+        let at = |what: &str| lab.done.iter().position(|done| done == what);
+        assert!(at("stop x on a") > at("stop db on a"), "{:?}\n{}", lab.done, lab.log.join("\n"));
+        let heir = if steps[0].contains("h@a") { "a" } else { "b" };
+        assert_eq!(lab.holders("x"), [heir], "{:?}\n{}", lab.replies, lab.log.join("\n"));
+    }
+}
+
+/// With `fencing: none` a group is stateless once its data were taken out of it. What its silent owner still runs is not.
+#[test]
+fn h36_what_was_taken_out_of_a_silent_owners_group_is_not_forgotten() {
+    let mut lab = Lab::new("stateless a b c | g@a:of=data,v");
+    lab.run(Span::secs(4));
+    assert_eq!(lab.holders("data"), ["a"]);
+    lab.cut("a", "b");
+    lab.cut("a", "c");
+    lab.run(Span::secs(10));
+    assert_eq!(lab.holders("v"), ["a"], "a group with data does not move on silence");
+    apply(&mut lab, "b", 1, "stateless a b c | g@a:of=v");
+    lab.run(Span::secs(10));
+    apply(&mut lab, "b", 2, "stateless a b c | g@a:of=v h@b:of=data");
+    lab.run(Span::secs(10));
+    let twice: Vec<_> = lab.twice.iter().filter(|line| line.contains("data on")).collect();
+    assert!(twice.is_empty(), "{twice:?} {:?}\n{}", lab.replies, lab.log.join("\n"));
+}
+
 /// The daemon restarts before it has stopped what a change took out of a group: the next run stops it, and till then
 /// it is nobody else's.
 #[test]

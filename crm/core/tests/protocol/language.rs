@@ -113,7 +113,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
     })
 }
 
-/// `x` is something of that name; `x#1` and `x#2` are one mount with two sets of options.
+/// `x` is something of that name, `data…` always of data; `x#1` and `x#2` are one mount with two sets of options.
 fn resource(word: &str, protection: &str) -> Resource {
     let (name, options) = word.split_once('#').unwrap_or((word, ""));
     let (agent, params) = if options.is_empty() {
@@ -129,7 +129,7 @@ fn resource(word: &str, protection: &str) -> Resource {
         timeouts: Timeouts::default(),
         interval: Span::secs(10),
         on_fail: OnFail::Restart,
-        stateless: protection == "stateless",
+        stateless: protection == "stateless" && !name.starts_with("data"),
         observe_everywhere: name.starts_with("copy"),
     }
 }

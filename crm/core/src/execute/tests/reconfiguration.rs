@@ -40,10 +40,10 @@ fn a_resource_appended_to_a_running_group_is_looked_at_and_started() {
          d status not-running => d start
          d start done => !group-running [running]
          groups g: a b c => d stop, !group-restarting
-         d stop done => unwatch d, unwatch d, a status, b status, c status [starting]
+         d stop done => unwatch d, unwatch d, a status, b status, c status, !group-running
          a status done =>
          b status done =>
-         c status done => !group-running [running]",
+         c status done => [running]",
     );
 }
 
@@ -137,7 +137,7 @@ fn i2_a_change_taken_back_while_its_leftover_stops_believes_nothing() {
 #[test]
 fn i2_what_was_stopped_under_another_name_is_looked_at_before_anything_starts_on_it() {
     check(
-        "groups g: a c b => a status, c status, b status [unknown]
+        "groups g: a c@a b => a status, c status, b status [unknown]
          b status not-running =>
          a status done =>
          c status done => !group-starting
@@ -154,7 +154,7 @@ fn i2_what_was_stopped_under_another_name_is_looked_at_before_anything_starts_on
 #[test]
 fn i2_a_look_that_began_before_the_stop_ended_is_asked_again() {
     check(
-        "groups g: a c b => a status, c status, b status [unknown]
+        "groups g: a c@a b => a status, c status, b status [unknown]
          b status not-running =>
          a status done =>
          c status done => !group-starting
@@ -180,10 +180,10 @@ fn a_daemon_that_restarts_in_the_middle_of_a_change_keeps_what_stays() {
          c status done =>
          d status done => !group-starting
          want run => d stop
-         d stop done => unwatch d, unwatch d, a status, b status, c status
+         d stop done => unwatch d, unwatch d, a status, b status, c status, !group-running
          a status done =>
          b status done =>
-         c status done => !group-running [running]",
+         c status done => [running]",
     );
 }
 
@@ -224,4 +224,48 @@ fn i2_what_was_stopped_by_another_definition_is_looked_at_before_anything_starts
          a start done => b start
          b start done => !group-running [running]",
     );
+}
+
+/// What ran a moment ago is not stopped because its agent cannot be called any more.
+#[test]
+fn i1_a_kept_resource_without_its_agent_is_not_called_stopped() {
+    check(
+        "groups g: a#1 a#2 b => a#1 status, b status [unknown]
+         b status not-running =>
+         a status done => a#2 status
+         a status done => !group-starting
+         groups g: a#1 b =>
+         want run => a#2 stop
+         a stop done => unwatch a, unwatch a, a#1 status
+         a status missing => a#1 status
+         want stop => cancel a status
+         a status not-installed => a#1 stop, !group-stopping
+         a stop missing => !stop-failed [stopfailed]",
+    );
+}
+
+/// `on_fail` holds for what is kept, also while something else is dropped.
+#[test]
+fn what_is_kept_and_dies_during_a_change_is_judged_as_ever() {
+    for word in ["=block", "=ignore", "=move"] {
+        let text = format!(
+            "groups g: a{word} b c => a status, b status, c status
+             a status not-running =>
+             b status not-running =>
+             c status not-running =>
+             want run => a start, !group-starting
+             a start done => b start
+             b start done => c start
+             c start done => !group-running [running]
+             groups g: a{word} b => c stop, !group-restarting"
+        );
+        let mut bench = check(&text);
+        let mut made = Vec::new();
+        for line in ["changed a", "a status not-running", "c stop done"] {
+            made.extend(bench.step(line));
+        }
+        let text = format!("{word}: {made:?}");
+        assert!(!made.iter().any(|duty| duty == "a start"), "{text}");
+        assert_eq!(made.iter().any(|duty| duty == "b stop"), word == "=move", "{text}");
+    }
 }

@@ -234,9 +234,11 @@ fn resource(word: &str) -> Resource {
         None => (word, OnFail::Restart),
     };
     let (id, value) = word.split_once('#').map_or((word, None), |(id, v)| (id, Some(v)));
+    // `c@a`: what `a` is, under another name.
+    let (id, agent) = id.split_once('@').unwrap_or((id, id));
     Resource {
         id: id.into(),
-        agent: AgentRef { class: AgentClass::Own, name: format!("{id}-agent") },
+        agent: AgentRef { class: AgentClass::Own, name: format!("{agent}-agent") },
         params: value.map(|value| ("value".to_owned(), value.to_owned())).into_iter().collect(),
         args: Vec::new(),
         timeouts: Timeouts::default(),
