@@ -207,6 +207,14 @@ impl<R: Rules> Node<R> {
             }
         }
         let mut reason = choice.map(|choice| choice.reason.clone()).unwrap_or_default();
+        let waits = self.config.as_ref().filter(|_| owner.is_none()).and_then(|cluster| {
+            crate::plan::retired::waits_for(cluster, cluster.group(id)?, record)
+        });
+        if let Some((other, on)) = waits {
+            reason = format!(
+                "it waits until node {on} has stopped what group {other} had of it; if that stop failed: `crm clear {other}`"
+            );
+        }
         if let Some(removal) = self.removal() {
             reason = removal;
         }

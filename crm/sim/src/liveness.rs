@@ -233,7 +233,11 @@ impl<R: Rules> World<R> {
         self.machines.iter().any(|machine| {
             machine.daemon.as_ref().is_some_and(|daemon| {
                 let status = daemon.node.status(machine.clock.read(self.now));
-                status.groups.iter().any(|group| group.phase == GroupPhase::StopFailed)
+                // Of others it may know what was long ago.
+                status.groups.iter().any(|group| {
+                    group.phase == GroupPhase::StopFailed
+                        && group.owner.as_ref() == Some(&machine.id)
+                })
             })
         })
     }

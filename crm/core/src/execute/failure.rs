@@ -37,8 +37,8 @@ impl GroupState {
         let id = resource.spec.id.clone();
         let reason = resource.reason.clone().unwrap_or_else(|| format!("{id} gives no answer"));
         let on_fail = match (resource.spec.on_fail, resource.phase) {
-            // Nobody has seen it run: to ignore it could mean never to start it.
-            (OnFail::Ignore, ResourcePhase::Unknown) if !resource.touched => OnFail::Restart,
+            // Nobody has seen it run, or what was stopped since may have been this: to ignore it could mean never to start it.
+            (OnFail::Ignore, ResourcePhase::Unknown) => OnFail::Restart,
             (on_fail, _) => on_fail,
         };
         resource.set(ResourcePhase::Failed, Some(reason.clone()));

@@ -79,10 +79,11 @@ impl Group {
     pub fn moves_on_silence(&self) -> bool {
         self.is_stateless() || self.unsafe_failover
     }
-    /// The same of a group whose owner may still run `left`, of earlier definitions: that has to be stateless, too.
+    /// The same of a group whose owner may still run `left`, of earlier definitions: what was no such group is none by a word
+    /// that came after it.
     #[must_use]
     pub fn moves_on_silence_with(&self, left: Option<&Group>) -> bool {
-        self.unsafe_failover || (self.is_stateless() && left.is_none_or(Group::is_stateless))
+        self.moves_on_silence() && left.is_none_or(Group::moves_on_silence)
     }
 
     /// This group with all that it has under either definition, in an order that suits both as far as there is one:
@@ -104,7 +105,9 @@ impl Group {
             }
         }
         resources.extend(waiting.iter().filter(|new| !has(&self.resources, new)).cloned());
-        Group { resources, ..next.clone() }
+        // What its owner was given without that word is not moved by it.
+        let unsafe_failover = self.unsafe_failover && next.unsafe_failover;
+        Group { resources, unsafe_failover, ..next.clone() }
     }
 
     /// Whether one of its resources would lay hands on the same thing as this one.

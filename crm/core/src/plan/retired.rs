@@ -4,7 +4,7 @@
 //! its owner has told that nothing of it is left. Till then nobody else is given what it had, and a daemon
 //! that starts meanwhile knows what to look for.
 
-use crate::id::GroupId;
+use crate::id::{GroupId, NodeId};
 use crate::model::{Cluster, Group, Resource};
 use crate::node::Node;
 use crate::record::Record;
@@ -41,11 +41,21 @@ pub(crate) fn left<'a>(
 
 /// Whether something of this group is still to be stopped by the owner of another one that had it.
 pub(crate) fn may_run_elsewhere(cluster: &Cluster, id: &GroupId, record: &Record) -> bool {
-    let Some(group) = cluster.group(id) else { return true };
-    let others = record.retired.iter().filter(|(other, _)| *other != id);
-    others.filter(|(other, _)| record.grants.contains_key(*other)).any(|(other, old)| {
+    cluster.group(id).is_none_or(|group| waits_for(cluster, group, record).is_some())
+}
+
+/// The group, and its owner, which may still run something of this one.
+pub(crate) fn waits_for<'a>(
+    cluster: &Cluster,
+    group: &Group,
+    record: &'a Record,
+) -> Option<(&'a GroupId, &'a NodeId)> {
+    let others = record.retired.iter().filter(|(other, _)| **other != group.id);
+    let mut owned = others.filter_map(|(other, old)| Some((other, old, record.owner(other)?)));
+    let has = |(other, old, _): &(&GroupId, &Group, &NodeId)| {
         left(old, cluster.group(other)).any(|resource| group.has_by_any_name(resource))
-    })
+    };
+    owned.find(has).map(|(other, _, owner)| (other, owner))
 }
 
 impl<R: Rules> Node<R> {

@@ -175,6 +175,10 @@ fn r11_a_new_group_waits_for_what_was_taken_out_of_another() {
     apply(&mut lab, "b", 1, "device a b c | g@a:of=z");
     lab.run(Span::millis(500));
     apply(&mut lab, "b", 2, "device a b c | g@a:of=z h@b:of=x");
+    lab.run(Span::millis(500));
+    let status = lab.status("b");
+    let told = status.groups.iter().find(|group| group.id == "h".into()).map_or("", |h| &h.reason);
+    assert!(told.contains("waits until node a has stopped what group g had"), "{told}");
     lab.run(Span::secs(10));
     once(&lab);
     assert_eq!(lab.holders("x"), ["b"], "{:?}\n{}", lab.replies, lab.log.join("\n"));
@@ -232,19 +236,22 @@ fn i2_a_new_group_does_not_stop_what_another_one_still_stops() {
 /// With `fencing: none` a group is stateless once its data were taken out of it. What its silent owner still runs is not.
 #[test]
 fn h36_what_was_taken_out_of_a_silent_owners_group_is_not_forgotten() {
-    let mut lab = Lab::new("stateless a b c | g@a:of=data,v");
-    lab.run(Span::secs(4));
-    assert_eq!(lab.holders("data"), ["a"]);
-    lab.cut("a", "b");
-    lab.cut("a", "c");
-    lab.run(Span::secs(10));
-    assert_eq!(lab.holders("v"), ["a"], "a group with data does not move on silence");
-    apply(&mut lab, "b", 1, "stateless a b c | g@a:of=v");
-    lab.run(Span::secs(10));
-    apply(&mut lab, "b", 2, "stateless a b c | g@a:of=v h@b:of=data");
-    lab.run(Span::secs(10));
-    let twice: Vec<_> = lab.twice.iter().filter(|line| line.contains("data on")).collect();
-    assert!(twice.is_empty(), "{twice:?} {:?}\n{}", lab.replies, lab.log.join("\n"));
+    // Nor by a word that comes too late for them.
+    for word in ["", ":unsafe"] {
+        let mut lab = Lab::new("stateless a b c | g@a:of=data,v");
+        lab.run(Span::secs(4));
+        assert_eq!(lab.holders("data"), ["a"]);
+        lab.cut("a", "b");
+        lab.cut("a", "c");
+        lab.run(Span::secs(10));
+        assert_eq!(lab.holders("v"), ["a"], "a group with data does not move on silence");
+        apply(&mut lab, "b", 1, &format!("stateless a b c | g@a:of=v{word}"));
+        lab.run(Span::secs(10));
+        apply(&mut lab, "b", 2, &format!("stateless a b c | g@a:of=v{word} h@b:of=data"));
+        lab.run(Span::secs(10));
+        let twice: Vec<_> = lab.twice.iter().filter(|line| line.contains("data on")).collect();
+        assert!(twice.is_empty(), "{word} {twice:?} {:?}\n{}", lab.replies, lab.log.join("\n"));
+    }
 }
 
 /// The daemon restarts before it has stopped what a change took out of a group: the next run stops it, and till then

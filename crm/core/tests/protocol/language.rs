@@ -65,7 +65,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
             let (name, prefer) = head.split_once('@').unwrap_or((head, ""));
             let (mut failback, mut after, mut with) = (Failback::Manual, vec![], vec![]);
             let mut things = vec!["r"];
-            let (mut on_fail, mut priority) = (OnFail::Restart, 0);
+            let (mut on_fail, mut priority, mut unsafe_failover) = (OnFail::Restart, 0, false);
             for option in options {
                 let (key, value) = option.split_once('=').unwrap_or((option, ""));
                 let named = || value.split(',').map(GroupId::new).collect();
@@ -76,6 +76,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
                     "of" => things = value.split(',').collect(),
                     "priority" => priority = value.parse().unwrap_or_else(|_| panic!("{value}")),
                     "block" => on_fail = OnFail::Block,
+                    "unsafe" => unsafe_failover = true,
                     other => panic!("unknown option {other}"),
                 }
             }
@@ -96,7 +97,7 @@ pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
                 priority,
                 restart: RestartPolicy { count: 3, window: Span::secs(600) },
                 failure_expiry: Span::secs(3600),
-                unsafe_failover: false,
+                unsafe_failover,
             }
         })
         .collect();

@@ -269,3 +269,22 @@ fn what_is_kept_and_dies_during_a_change_is_judged_as_ever() {
         assert_eq!(made.iter().any(|duty| duty == "b stop"), word == "=move", "{text}");
     }
 }
+
+/// What the change itself may have stopped is no failure to be lived with.
+#[test]
+fn i2_nothing_starts_on_an_ignored_resource_that_its_twin_stopped() {
+    check(
+        "groups g: a#1=ignore a#2=ignore b => a#1 status, b status [unknown]
+         b status not-running =>
+         a status done => a#2 status
+         a status done => !group-starting
+         groups g: a#1=ignore b =>
+         want run => a#2 stop
+         a stop done => unwatch a, unwatch a, a#1 status
+         a status failed => a#1 status
+         a status failed => !resource-restarting, a#1 stop
+         a stop done => unwatch a, a#1 start
+         a start done => b start
+         b start done => !group-running [running]",
+    );
+}
