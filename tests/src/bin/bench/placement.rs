@@ -68,6 +68,7 @@ pub(crate) fn measure(_rounds: usize, table: &mut Table) {
         failures: &BTreeMap::new(),
         bans: &BTreeMap::new(),
         grants: &grants,
+        retired: &BTreeMap::new(),
         phases: &phases,
         eligible: &BTreeMap::new(),
         roles: &BTreeMap::new(),
