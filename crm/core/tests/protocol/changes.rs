@@ -254,6 +254,17 @@ fn h36_what_was_taken_out_of_a_silent_owners_group_is_not_forgotten() {
     }
 }
 
+/// Two groups may have the same by right, programs without a thing of their own say: what leaves one did not move.
+#[test]
+fn apply_takes_out_of_one_group_what_another_one_had_before() {
+    let mut lab = Lab::new("device a b c | g@a:of=z,x h@b:of=y,x");
+    lab.run(Span::secs(4));
+    apply(&mut lab, "b", 1, "device a b c | g@a:of=z h@b:of=y,x");
+    lab.run(Span::secs(4));
+    assert!(matches!(lab.replies[0].2, Outcome::Done { .. }), "{:?}", lab.replies);
+    assert_eq!(lab.holders("x"), ["b"], "{}", lab.log.join("\n"));
+}
+
 /// The daemon restarts before it has stopped what a change took out of a group: the next run stops it, and till then
 /// it is nobody else's.
 #[test]
