@@ -144,6 +144,9 @@ impl<R: Rules> World<R> {
                             );
                             return;
                         }
+                        None if self.all_vote() => {
+                            "all groups run, but not everything is at rest: a call that changes something, a failed stop, a device or a daemon".to_owned()
+                        }
                         None => {
                             let voters = self.newest_committed().map(|(_, r)| r.voters.clone());
                             self.blame(
