@@ -7,14 +7,14 @@ use crate::ghost::Belief;
 use crate::queue::{Datagram, Seat};
 use crate::world::World;
 use crm_core::Output;
-use crm_core::id::{NodeId, Stamp};
+use crm_core::id::{NodeId, Stamp, StoreId};
 use crm_core::model::{Fencing, Group};
 use crm_core::operation::Operation;
 use crm_core::packet::Message;
 use crm_core::record::{GrantState, HISTORY_MAX, Record};
 use crm_core::rules::Rules;
 use crm_core::status::Status;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// After every event.
 pub(crate) fn check<R: Rules>(world: &mut World<R>) {
@@ -333,12 +333,26 @@ pub(crate) fn a_minority_fences_nobody<R: Rules>(world: &mut World<R>, by: Seat,
         return;
     }
     let lately = world.cluster.timing.deadtime.as_micros();
-    let near = (0..world.machines.len()).filter(votes).filter(|other| {
-        let heard = world.ghost.heard.get(&(by, *other));
-        *other == by || heard.is_some_and(|at| world.now.saturating_sub(*at) < lately * 3 / 4)
+    let near: BTreeSet<&NodeId> = (0..world.machines.len())
+        .filter(|other| {
+            let heard = world.ghost.heard.get(&(by, *other));
+            *other == by || heard.is_some_and(|at| world.now.saturating_sub(*at) < lately * 3 / 4)
+        })
+        .map(|seat| &world.machines[seat].id)
+        .collect();
+    let half_of = |voters: &BTreeMap<NodeId, StoreId>| {
+        voters.keys().filter(|voter| near.contains(voter)).count() * 2 >= voters.len()
+    };
+    // Who leads may have committed a record with fewer voters, and told it to nobody yet: who is dead until it is heard
+    // again is given no authority.
+    let own = world.machines[by].disk.durable().record.as_ref();
+    let fewer_vote = own.is_some_and(|own| {
+        own.stamp > record.stamp && half_of(&own.voters) && half_of(&own.old_voters)
     });
-    let near = near.count();
-    if near * 2 < all {
+    let near = (0..world.machines.len())
+        .filter(|seat| votes(seat) && near.contains(&world.machines[*seat].id))
+        .count();
+    if near * 2 < all && !fewer_vote {
         let detail = format!(
             "{} asks to fence {} while it hears {} of {all} voters, itself included",
             world.machines[by].id, world.machines[target].id, near

@@ -53,9 +53,20 @@ impl<R: Rules> World<R> {
         if self.healed {
             return;
         }
-        if let Some(act) = self.plan.acts.get(act).cloned() {
+        if let Some(act) = self.plan.acts.get(act).cloned()
+            && !self.gives_up_what_the_other_decides(act.seat, &act.wish)
+        {
             self.wish(act.seat, act.wish);
         }
+    }
+
+    /// H23: a word given where nobody votes. Whoever votes goes on alone when it is back behind a cut link: histories part,
+    /// which is what it costs. These operators accept no loss; directed plans show what comes of it.
+    fn gives_up_what_the_other_decides(&self, seat: Seat, wish: &Wish) -> bool {
+        let machine = &self.machines[seat];
+        let record = &machine.disk.durable().record;
+        matches!(wish, Wish::ConfirmDead { .. })
+            && record.as_ref().is_some_and(|record| !record.voters.contains_key(&machine.id))
     }
 
     /// Gives a command to the daemon of a machine; `None` where there is no daemon to talk to.
