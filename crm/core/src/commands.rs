@@ -200,7 +200,9 @@ impl<R: Rules> Node<R> {
         if let Some(fork) = &self.fork {
             return fork.clone();
         }
-        if let Some(reason) = self.removal().or_else(|| self.passed_by()) {
+        if let Some(reason) =
+            self.removal().or_else(|| self.passed_by()).or_else(|| self.misread.clone())
+        {
             return reason;
         }
         if let Some((_, reason)) = self.missing_company() {

@@ -134,6 +134,9 @@ impl<R: Rules> Node<R> {
         if new_config {
             self.use_newest_config();
         }
+        if self.misread.is_some() {
+            self.step_down("it does not understand the newest configuration");
+        }
         if let Some(coordinator) = self.coordinating_mut() {
             coordinator.proposal = Some(Proposal { stamp, accepted: BTreeSet::new(), replies });
         }

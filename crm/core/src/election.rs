@@ -70,6 +70,7 @@ impl<R: Rules> Node<R> {
             // Others went on without this node, or so they say: one of the two is wrong (R16, R20).
             && self.newer_stranger().is_none()
             && self.config.is_some()
+            && self.misread.is_none()
             && self.record().is_some_and(|record| {
                 record.voters.get(&self.id) == Some(&self.stored.store)
                     || self.only_voter_called_dead(record).is_some()

@@ -341,8 +341,10 @@ impl<R: Rules> Node<R> {
         let (Some(record), Some(cluster)) = (self.record(), self.config.as_ref()) else {
             return false;
         };
+        // For a group that the configuration dropped nobody would fence it.
         let failed = record.failures.iter().any(|(group, nodes)| {
-            nodes.get(&self.id).is_some_and(|failures| failures.stop_failed)
+            cluster.group(group).is_some()
+                && nodes.get(&self.id).is_some_and(|failures| failures.stop_failed)
                 && record.owner(group) == Some(&self.id)
                 && is_stuck(&self.report, group)
         });

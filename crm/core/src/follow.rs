@@ -110,6 +110,10 @@ impl<R: Rules> Node<R> {
         else {
             return;
         };
+        // A witness has no use for what the text says of groups.
+        if self.misread.is_some() && !self.is_witness() {
+            return;
+        }
         let first = self.obeyed.is_none();
         let voters = |record: &Record| (record.voters.clone(), record.old_voters.clone());
         if self.obeyed.as_ref().is_some_and(|obeyed| voters(&obeyed.record) != voters(&record)) {

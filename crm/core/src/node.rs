@@ -103,6 +103,9 @@ pub struct Node<R: Rules = Sound> {
     pub(crate) refused: crate::refused::Refused,
     pub(crate) watchdog: Watchdog,
     pub(crate) fork: Option<String>,
+    /// Why the configuration of the newest record is not understood here. Until it is, that record is stored and voted with
+    /// like any other, and not obeyed: by an older configuration its grants mean something else (I1).
+    pub(crate) misread: Option<String>,
     /// Groups whose failure here the obeyed record knows.
     pub(crate) failures_known: Vec<crate::id::GroupId>,
 }
@@ -177,6 +180,7 @@ impl<R: Rules> Node<R> {
             refused: Default::default(),
             watchdog: Watchdog::new(start.watchdog_left_armed),
             fork: None,
+            misread: None,
             failures_known: Vec::new(),
         };
         if start.first_since_boot {
@@ -366,16 +370,21 @@ impl<R: Rules> Node<R> {
             Ok(cluster) => {
                 let cluster = Arc::new(cluster);
                 self.timing = cluster.timing;
+                self.misread = None;
                 self.config = Some(cluster.clone());
                 self.keep_configured_peers();
                 self.forget_company();
                 self.judge_draft();
                 self.outputs.push_back(Output::Configured { cluster, text });
             }
-            Err(reason) => self.event(Event::error(
-                "configuration",
-                format!("the configuration in the record is not understood here: {reason}; is this an older version of crm?"),
-            )),
+            Err(reason) => {
+                let reason = format!(
+                    "the configuration in record {} is not understood here: {reason}. This node starts and stops nothing by it, and does not lead; is this an older version of crm?",
+                    record.stamp
+                );
+                self.event(Event::error("configuration", reason.clone()));
+                self.misread = Some(reason);
+            }
         }
     }
 

@@ -147,6 +147,13 @@ impl<R: Rules> Node<R> {
             };
             wants.insert(group.id.clone(), want);
         }
+        // What the configuration dropped stops when its turn has come, and not as soon as its definition is gone.
+        for (id, grant) in &record.grants {
+            let dropped = obeyed.cluster.group(id).is_none();
+            if dropped && grant.owner == self.id && grant.state == GrantState::Held && !lapsed {
+                wants.insert(id.clone(), Want::Hold);
+            }
+        }
         if ending && lapsed {
             // The watchdog does not wait for an order.
             wants.values_mut().for_each(|want| *want = Want::Stop);
@@ -229,8 +236,11 @@ impl<R: Rules> Node<R> {
 
     /// Makes a new report when anything in it changed, and sends it at once.
     fn refresh_report(&mut self) {
+        // Who does not understand the newest record says that it obeys none, as a run would that begins now: it is given
+        // nothing new, and nothing that it says counts for a stop.
+        let obeyed = self.obeyed.as_ref().filter(|_| self.misread.is_none() || self.is_witness());
         let report = Report {
-            obeyed: self.obeyed.as_ref().map(|o| o.record.stamp).unwrap_or_default(),
+            obeyed: obeyed.map(|o| o.record.stamp).unwrap_or_default(),
             number: self.report.number,
             groups: self.executor.reports(),
             services: self.configured_roles(),

@@ -78,6 +78,7 @@ impl<R: Rules> Hash for Node<R> {
         (self.leave_asked, self.leaderless_since).hash(state);
         self.watchdog.hash(state);
         self.fork.is_some().hash(state);
+        self.misread.is_some().hash(state);
         self.failures_known.hash(state);
     }
 }

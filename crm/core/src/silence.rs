@@ -85,7 +85,8 @@ impl<R: Rules> Node<R> {
         let record = &obeyed.record;
         let pair =
             cluster.nodes.len() == 2 && record.voters.len().max(record.old_voters.len()) <= 2;
-        if !alone || doubted || !pair || !self.listened_long_enough() {
+        let knows = self.misread.is_none();
+        if !alone || doubted || !pair || !knows || !self.listened_long_enough() {
             self.silence.pinged = None;
             return;
         }

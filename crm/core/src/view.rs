@@ -292,6 +292,7 @@ impl<R: Rules> Node<R> {
         if let Some(fork) = &self.fork {
             warnings.push(fork.clone());
         }
+        warnings.extend(self.misread.clone());
         warnings.extend(self.store_warning());
         if let Some(removal) = self.removal() {
             warnings.push(format!("{removal}; {}", Self::way_back()));

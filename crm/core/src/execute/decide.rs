@@ -26,6 +26,10 @@ pub(super) enum Step {
 /// The next step of a group, if it needs one now.
 pub(super) fn next<R: Rules>(group: &GroupState, now: Time, maintenance: bool) -> Option<Step> {
     act::<R>(group, maintenance).or_else(|| {
+        // What it had may be another group's by now: it is not looked at again.
+        if group.retiring && group.all_stopped_from(0) {
+            return None;
+        }
         let due = |i: &usize| group.looks_at(*i, maintenance).is_some_and(|at| at <= now);
         (0..group.resources.len()).find(due).map(Step::Look)
     })
@@ -42,7 +46,10 @@ fn act<R: Rules>(group: &GroupState, maintenance: bool) -> Option<Step> {
     }
     match (group.goal(), floor) {
         (Goal::Stay, _) => None,
-        (Goal::Down, _) => lower(group, 0).or_else(|| quiet(group, floor?)),
+        (Goal::Down, _) => lower(group, 0).or_else(|| {
+            // A look that ends after another group has started the same thing would find it running here.
+            quiet(group, if group.retiring { 0 } else { floor? })
+        }),
         (Goal::Up, None) if is_blocked(group) => None,
         // What has to go down anyway is stopped, not judged; what stays is judged when that is over.
         (Goal::Up, Some(floor)) => lower(group, floor).or_else(|| quiet(group, floor)),

@@ -151,7 +151,10 @@ impl<R: Rules> Node<R> {
             .cloned()
             .collect();
         for group in gone {
-            if let Some(grant) = next.grants.get(&group).cloned() {
+            if let Some(grant) = next.grants.get(&group).cloned()
+                && !(grant.state == GrantState::Held
+                    && self.stops_later(next, cluster, &group, &nodes))
+            {
                 self.change_grant(next, cluster, &group, &grant, None, false, &nodes, &may_run);
             }
         }
@@ -175,6 +178,30 @@ impl<R: Rules> Node<R> {
                 coordinator.decided(&group, text);
             }
         }
+    }
+
+    /// Whether another dropped group that starts after this one is still to stop, before it. As for groups in the
+    /// configuration, nobody waits for a silent owner or a failed stop.
+    fn stops_later(
+        &self,
+        next: &Record,
+        cluster: &Cluster,
+        group: &GroupId,
+        nodes: &BTreeMap<NodeId, NodeSituation>,
+    ) -> bool {
+        let reports = self.reports();
+        let dropped = next.retired.iter().filter(|(other, _)| cluster.group(other).is_none());
+        let mut after = dropped.filter(|(_, spec)| spec.starts_after.contains(group));
+        after.any(|(other, _)| {
+            let Some(owner) = next.owner(other) else { return false };
+            let heard =
+                matches!(nodes.get(owner), Some(NodeSituation::Online | NodeSituation::Joining));
+            let report = reports.get(owner).and_then(|report| report.groups.get(other));
+            heard
+                && report.is_some_and(|report| {
+                    !report.phase.is_stopped() && report.phase != GroupPhase::StopFailed
+                })
+        })
     }
 
     /// The runs that are proved dead now, and by a device or the operator: silence and T_out say

@@ -15,8 +15,17 @@ use std::collections::BTreeMap;
 pub(super) fn keep(next: &mut Record, before: &Cluster, after: &Cluster) {
     next.retired = may_run(next, before)
         .into_iter()
-        .filter(|(id, group)| left(group, after.group(id)).next().is_some())
+        .filter(|(id, group)| {
+            let new = after.group(id);
+            left(group, new).next().is_some() || new.is_some_and(|new| reorders(group, new))
+        })
         .collect();
+}
+
+/// Whether what both have comes in another order in `new`: a later run must stop it in the one in which it was started (I2).
+fn reorders(old: &Group, new: &Group) -> bool {
+    let place = |resource: &Resource| new.resources.iter().position(|r| r.is_same_thing(resource));
+    !old.resources.iter().filter_map(place).is_sorted()
 }
 
 /// Every granted group with all that its owner may run of it under `cluster`, or still runs of earlier definitions.

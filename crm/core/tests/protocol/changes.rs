@@ -369,3 +369,38 @@ fn i10_a_large_group_that_runs_is_dropped_at_once() {
     assert!(matches!(lab.replies[0].2, Outcome::Done { .. }), "{:?}", lab.replies);
     assert!(lab.holders("x0").is_empty());
 }
+
+/// Its owner's daemon restarts before it has stopped what it started in the old order.
+#[test]
+fn i2_a_new_order_is_known_to_a_later_run() {
+    let mut lab = Lab::new("device a b c | g@a:of=x,y");
+    lab.run(Span::secs(4));
+    lab.done.clear();
+    lab.stop_takes = Span::secs(2);
+    apply(&mut lab, "b", 1, "device a b c | g@a:of=y,x");
+    lab.run(Span::millis(500));
+    lab.restart_daemon(&"a".into());
+    lab.run(Span::secs(20));
+    let at = |what: &str| lab.done.iter().position(|done| done == what);
+    assert!(at("stop y on a") < at("stop x on a"), "{:?}", lab.done);
+    assert!(at("stop x on a") < at("start y on a"), "{:?}", lab.done);
+    assert!(at("start y on a") < at("start x on a") && at("start x on a").is_some());
+}
+
+/// Both go: the one that started last stops first, here on another node.
+#[test]
+fn r15_dropped_groups_stop_in_turn() {
+    for config in [
+        "device a b c | base@a top@a:after=base web@b",
+        "device a b c | base@a top@c:after=base web@b",
+    ] {
+        let mut lab = Lab::new(config);
+        lab.run(Span::secs(4));
+        lab.done.clear();
+        lab.stop_takes = Span::secs(1);
+        apply(&mut lab, "b", 1, "device a b c | web@b");
+        lab.run(Span::secs(10));
+        let at = |what: &str| lab.done.iter().position(|done| done.starts_with(what));
+        assert!(at("stop top").is_some() && at("stop top") < at("stop base"), "{:?}", lab.done);
+    }
+}

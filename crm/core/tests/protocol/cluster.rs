@@ -81,6 +81,8 @@ pub(crate) struct Lab {
     pub(crate) agents_know_their_own: bool,
     /// Where every agent answers with exit code 1 and does nothing.
     pub(crate) broken: Option<NodeId>,
+    /// Daemons that do not understand each configuration that the others do.
+    pub(crate) old_versions: BTreeSet<NodeId>,
     /// Nodes whose copy of the data is not good, as their agents say.
     pub(crate) without_copy: BTreeSet<NodeId>,
     /// What the last call on each node was told of the group's data.
@@ -137,6 +139,7 @@ impl Lab {
             stop_fails: None,
             agents_know_their_own: false,
             broken: None,
+            old_versions: BTreeSet::new(),
             told: BTreeMap::new(),
             without_copy: BTreeSet::new(),
             twice: vec![],
@@ -184,6 +187,7 @@ impl Lab {
     pub(crate) fn boot(&mut self, name: &NodeId) {
         let now = self.now;
         let rank = self.machines.keys().position(|n| n == name).unwrap_or(0) as u128;
+        crate::language::IS_OLD.set(self.old_versions.contains(name));
         let Some(machine) = self.machines.get_mut(name) else { return };
         machine.runs += 1;
         machine.stops_fail = false;
@@ -234,6 +238,7 @@ impl Lab {
 
     pub(crate) fn handle(&mut self, name: &NodeId, input: Input) {
         let now = self.now;
+        crate::language::IS_OLD.set(self.old_versions.contains(name));
         if let Some(node) = self.machines.get_mut(name).and_then(|m| m.node.as_mut()) {
             node.handle(now, input);
             self.drain(name);

@@ -6,12 +6,22 @@ use crm_core::model::{
     OnFail, Resource, RestartPolicy, Timeouts, Timing,
 };
 use crm_core::time::Span;
+use std::cell::Cell;
 use std::collections::BTreeMap;
+
+thread_local! {
+    /// Whether the daemon that reads now is of a version that refuses a configuration that ends in `new-key`.
+    pub(crate) static IS_OLD: Cell<bool> = const { Cell::new(false) };
+}
 
 /// The first word of a configuration text: `device` or `none`; then the nodes; then after `|` the
 /// groups, each with its preferred nodes, `:auto` for failback, `:after=GROUP,…`, `:with=GROUP,…`,
 /// `:of=RESOURCE,…`, `:priority=N`, `:block` for what is done about a failure. A resource named `copy…` has one on every node.
 pub(crate) fn parse(text: &str) -> Result<Cluster, String> {
+    if IS_OLD.get() && text.contains("new-key") {
+        return Err("unknown key `new-key`".to_owned());
+    }
+    let text = text.trim_end_matches(" new-key");
     let (head, groups) = text.split_once('|').unwrap_or((text, ""));
     let mut words = head.split_whitespace();
     let protection = words.next().ok_or("empty")?;

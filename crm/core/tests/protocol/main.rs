@@ -9,6 +9,7 @@ mod crash_loop;
 mod epochs;
 mod language;
 mod leaving;
+mod misread;
 mod orders;
 mod placing;
 mod proofs;
@@ -154,6 +155,19 @@ mod groups {
         lab.run(Span::secs(15));
         assert_eq!(lab.fenced, ["b".into()], "{:#?}", lab.log);
         assert_eq!(one(&lab, "one"), "a", "{:#?}", lab.log);
+    }
+
+    /// A group that the configuration dropped is nobody's reason to fence, so nothing is gained.
+    #[test]
+    fn r21_a_coordinator_keeps_the_lead_for_the_failed_stop_of_what_was_dropped() {
+        let mut lab = Lab::new("device a b c | g@a g2@b web@a");
+        lab.run(Span::secs(4));
+        assert_eq!(lab.coordinators(), ["b".to_owned()].into());
+        lab.machines.get_mut(&"b".into()).expect("a machine").stops_fail = true;
+        steps::apply(&mut lab, "a", 1, "device a b c | g@a web@a");
+        lab.run(Span::secs(15));
+        assert!(lab.log.iter().any(|line| line.contains("stop-failed")), "{:#?}", lab.log);
+        assert!(!lab.log.iter().any(|line| line.contains("stepped-down")), "{:#?}", lab.log);
     }
 
     #[test]

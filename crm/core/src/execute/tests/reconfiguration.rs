@@ -288,3 +288,18 @@ fn i2_nothing_starts_on_an_ignored_resource_that_its_twin_stopped() {
          b start done => !group-running [running]",
     );
 }
+
+/// What it had may be another group's when that look ends, and would be stopped there.
+#[test]
+fn i2_a_group_that_goes_believes_no_look_from_before() {
+    let mut bench = check(
+        "groups g: a* => a status
+         a status done => !adopted
+         want stop => a stop, !group-stopping
+         a stop done => a status, !group-stopped
+         groups h: c => cancel a status, c status
+         c status not-running =>",
+    );
+    bench.check("a status done => unwatch a");
+    assert!(!bench.executor.reports().contains_key(&"g".into()));
+}
