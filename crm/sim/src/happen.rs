@@ -47,9 +47,6 @@ impl<R: Rules> World<R> {
                     return;
                 }
                 if failed {
-                    if let Some(daemon) = &mut self.machines[seat].daemon {
-                        daemon.write_failed = true;
-                    }
                     self.give(seat, Input::WriteFailed { reason: "no space left".to_owned() });
                     return;
                 }

@@ -404,6 +404,8 @@ impl<R: Rules> World<R> {
             return;
         }
         let Some(daemon) = &mut machine.daemon else { return };
+        // Once it knows: what a frozen daemon had decided before comes out first when it thaws.
+        daemon.write_failed |= matches!(input, Input::WriteFailed { .. });
         let local = machine.clock.read(self.now);
         daemon.node.handle(local, input);
         self.drain(seat);
