@@ -61,10 +61,12 @@ impl<R: Rules> Node<R> {
         longest.min(Span::secs(600))
     }
 
-    /// Without anybody to coordinate a move, a leaver stops what it runs by itself.
+    /// Without anybody to coordinate a move, a leaver stops what it runs by itself; so does one that understands nobody.
     pub(crate) fn shutdown_wants_stop(&self) -> bool {
         matches!(self.shutdown, Some((Shutdown::Leave, _)))
-            && (self.coordinator().is_none() || self.stored.record.is_none())
+            && (self.coordinator().is_none()
+                || self.stored.record.is_none()
+                || self.misread.is_some())
     }
 
     /// Everything is to stop, but what others started after is held until those have stopped. A
@@ -109,6 +111,11 @@ impl<R: Rules> Node<R> {
         self.ask_again_to_leave();
         let can_own = self.config.as_ref().is_some_and(|c| c.node(&self.id).is_some());
         if !stopped {
+            return;
+        }
+        // What the others decide for a leaver is not obeyed here, and its reports count for nothing (R14).
+        if self.misread.is_some() {
+            self.halt("left; it does not understand the newest configuration, and the others may have to fence this node".to_owned(), false);
             return;
         }
         if self.stored.record.is_some() && !can_own {

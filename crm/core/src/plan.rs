@@ -28,6 +28,7 @@ impl<R: Rules> Node<R> {
         let mut next = current.successor(epoch);
         let replies = self.carry_out_commands(&mut next);
         let planned = self.planned_cluster(&current, &next);
+        let same = planned.is_none();
         let cluster = match planned {
             Some(planned) => {
                 retired::keep(&mut next, &cluster, &planned);
@@ -43,7 +44,10 @@ impl<R: Rules> Node<R> {
         self.note_armed(&mut next, &cluster);
         self.change_voters(&mut next, &cluster);
         self.reconcile_taken(&mut next, &cluster);
-        self.change_grants(&mut next, &cluster);
+        // Who does not understand this configuration says so when it has it, and is given nothing: grants follow a round later.
+        if same {
+            self.change_grants(&mut next, &cluster);
+        }
         let Record { retired, grants, .. } = &mut next;
         retired.retain(|group, _| grants.contains_key(group));
         if !replies.is_empty() || differs(&current, &next) || current.old_voters != current.voters {

@@ -26,10 +26,6 @@ pub(super) enum Step {
 /// The next step of a group, if it needs one now.
 pub(super) fn next<R: Rules>(group: &GroupState, now: Time, maintenance: bool) -> Option<Step> {
     act::<R>(group, maintenance).or_else(|| {
-        // What it had may be another group's by now: it is not looked at again.
-        if group.retiring && group.all_stopped_from(0) {
-            return None;
-        }
         let due = |i: &usize| group.looks_at(*i, maintenance).is_some_and(|at| at <= now);
         (0..group.resources.len()).find(due).map(Step::Look)
     })

@@ -32,7 +32,10 @@ impl GroupState {
                 let recovering = resource.verdict == Verdict::Recover && self.goal() == Goal::Up;
                 !(working && (recovering || self.goal() == Goal::Down))
             }
-            ResourcePhase::Stopped => resource.spec.observe_everywhere,
+            // What a group that goes had may be another group's by now: it is not looked at again.
+            ResourcePhase::Stopped => {
+                resource.spec.observe_everywhere && !(self.retiring && self.all_stopped_from(0))
+            }
             ResourcePhase::Starting | ResourcePhase::Stopping => false,
         };
         (wanted && self.busy(i).is_none()).then_some(resource.look_at)

@@ -4,6 +4,7 @@ use crate::cluster::Lab;
 use crate::steps::{apply, ask, once};
 use crm_core::operator::Command;
 use crm_core::time::Span;
+use crm_core::{Input, Shutdown};
 
 /// What it runs goes on, and counts as what it may run until it understands again.
 #[test]
@@ -103,4 +104,43 @@ fn i5_who_is_elected_with_a_record_that_it_does_not_understand_gives_way() {
         elected += usize::from(lab.log.iter().any(|line| line.contains(" a elected")));
     }
     assert!(elected > 0, "it was never elected");
+}
+
+/// The record that it does not understand gives it nothing either, and takes nothing from others for it.
+#[test]
+fn the_record_that_is_not_understood_moves_nothing_there() {
+    let mut lab = Lab::new("device a b c | base@b g@a:after=base h@b:auto");
+    lab.run(Span::secs(4));
+    for (number, group) in [(1, "g"), (2, "base")] {
+        ask(&mut lab, "b", number, Command::Stop { group: group.into() });
+        lab.run(Span::secs(3));
+    }
+    ask(&mut lab, "b", 3, Command::Start { group: "g".into() });
+    lab.run(Span::secs(3));
+    assert!(lab.holders("g").is_empty(), "it waits for its base");
+    lab.old_versions.insert("a".into());
+    lab.done.clear();
+    apply(&mut lab, "b", 4, "device a b c | base@b g@a h@a,b:auto new-key");
+    lab.run(Span::secs(10));
+    assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
+    assert!(!lab.done.iter().any(|done| done.contains(" h on ")), "{:?}", lab.done);
+}
+
+/// R14: it cannot obey what the others decide for a leaver. It stops by itself, and goes.
+#[test]
+fn r14_who_does_not_understand_the_newest_record_stops_by_itself_and_leaves() {
+    let mut lab = Lab::new("device a b c | g@a h@b");
+    lab.run(Span::secs(4));
+    lab.old_versions.insert("a".into());
+    apply(&mut lab, "b", 1, "device a b c | g@a h@b new-key");
+    lab.run(Span::secs(5));
+    lab.handle(&"a".into(), Input::Shutdown { how: Shutdown::Leave });
+    lab.run(Span::secs(5));
+    assert!(lab.machines[&"a".into()].node.is_none(), "{}", lab.log.join("\n"));
+    assert!(lab.done.contains(&"stop g on a".to_owned()), "{:?}", lab.done);
+    // Nobody can know that it stopped.
+    lab.run(Span::secs(20));
+    assert_eq!(lab.fenced, ["a".into()]);
+    assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
+    once(&lab);
 }

@@ -303,3 +303,32 @@ fn i2_a_group_that_goes_believes_no_look_from_before() {
     bench.check("a status done => unwatch a");
     assert!(!bench.executor.reports().contains_key(&"g".into()));
 }
+
+#[test]
+fn i10_a_group_that_goes_does_not_spin_on_a_look_that_hangs() {
+    let mut bench = check(
+        "groups g: a* b* => a status, b status
+         a status not-running =>
+         b status not-running => [stopped]
+         +10s => a status, b status
+         b status not-running =>
+         groups h: c => cancel a status, c status
+         c status not-running =>",
+    );
+    bench.check("+11s =>");
+}
+
+#[test]
+fn i10_a_group_that_goes_during_maintenance_does_not_spin() {
+    let mut bench = check(
+        "groups g: a* b* => a status, b status
+         a status not-running =>
+         b status not-running => [stopped]
+         maintenance on =>
+         +10s => a status, b status
+         b status not-running =>
+         groups h: c => c status
+         c status not-running =>",
+    );
+    bench.check("+11s =>");
+}
