@@ -270,6 +270,11 @@ impl Agents {
         self.started.contains(key)
     }
 
+    /// What was stopped for good: nobody starts it any more.
+    pub fn forget_starts(&mut self, gone: impl Fn(&Key) -> bool) {
+        self.started.retain(|key| !gone(key));
+    }
+
     /// The power is gone: nothing runs, nothing is open.
     pub fn power_off(&mut self) {
         self.states.clear();

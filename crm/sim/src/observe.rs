@@ -1,6 +1,6 @@
 //! Watches what nodes say, write and call, for the invariants.
 
-use crate::faults::Kind;
+use crate::faults::{Kind, Wish};
 use crate::ghost::{Belief, Seen};
 use crate::invariants::{
     a_commit_is_decisive, a_committed_change_is_in_every_later_committed_record,
@@ -9,6 +9,7 @@ use crate::invariants::{
     parted_histories_are_never_merged, resources_start_in_order_and_stop_in_reverse,
     who_knows_that_another_went_on_does_not,
 };
+use crate::layouts;
 use crate::queue::Seat;
 use crate::world::World;
 use crm_core::Input;
@@ -126,6 +127,27 @@ pub(crate) fn commit<R: Rules>(world: &mut World<R>, seat: Seat, stamp: Stamp, c
     who_knows_that_another_went_on_does_not(world, seat, stamp);
     a_committed_change_is_in_every_later_committed_record(world, stamp);
     an_acknowledged_change_stays(world);
+    what_was_dropped_is_not_started(world);
+}
+
+/// AS6: only crm starts what it manages. What it stopped before the configuration dropped it does not run when it is
+/// configured again, whatever a failed look says then.
+fn what_was_dropped_is_not_started<R: Rules>(world: &mut World<R>) {
+    if !world.plan.acts.iter().any(|act| matches!(act.wish, Wish::Apply { .. })) {
+        return;
+    }
+    let Some((_, record)) = world.newest_committed() else { return };
+    let Ok(cluster) = layouts::parse(&record.config.text) else { return };
+    let beliefs = &world.ghost.beliefs;
+    for (seat, machine) in world.machines.iter_mut().enumerate() {
+        machine.agents.forget_starts(|(group, resource)| {
+            let has = cluster.group(group).is_some_and(|group| {
+                group.resources.iter().any(|configured| configured.id == *resource)
+            });
+            let key = (seat, group.clone(), resource.clone());
+            !has && beliefs.get(&key) == Some(&Belief::Stopped)
+        });
+    }
 }
 
 /// A node writes its store.

@@ -169,8 +169,7 @@ impl GroupState {
             }
             (Answer::Unclear, ResourcePhase::Unknown) if untouched && resource.doubts >= 1 => {
                 resource.set(ResourcePhase::Stopped, Some(reason));
-                let text =
-                    "cannot be looked at; nothing can have started it since this machine booted";
+                let text = "cannot be looked at; nothing can have started it since this machine booted, or since it was stopped here";
                 self.say(i, "status-unclear", text, duties);
             }
             (Answer::Unclear | Answer::Missing, ResourcePhase::Unknown) => {
