@@ -1,7 +1,7 @@
 //! What is taken away from a running group is put back; what only the daemon did is not noticed.
 
 use super::support::{A_WHILE, THREE, TWO, WEB, say, wait_whole, web_group, with_device};
-use crm_tests::namespaces::{Answer, Laboratory, Options};
+use crm_tests::namespaces::{Answer, Holding, Laboratory, Options};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(1);
@@ -61,8 +61,11 @@ fn daemons_that_are_killed_restart_nothing(names: &[&str]) {
     lab.wait_running("web", "alpha");
     let before = held(&lab);
     assert!(!before.0.is_empty() && before.1.is_some(), "{before:?}");
+    let watched = Instant::now();
+    let address = Holding::start(lab.process_of("alpha"), WEB.parse().expect("an address"));
     let probe = lab.probe(&format!("{WEB}:80"), Duration::from_millis(5));
-    probe.wait_for("alpha", Instant::now(), Duration::from_secs(5));
+    probe.wait_for("alpha", watched, Duration::from_secs(5));
+    lab.wait("the address is seen", Duration::from_secs(5), |_| address.came_back(watched) == 1);
     let begun = Instant::now();
     // The owner's and coordinator's, then each other one, then all of them at once.
     for name in names {
@@ -81,8 +84,10 @@ fn daemons_that_are_killed_restart_nothing(names: &[&str]) {
     lab.beats("alpha", A_WHILE);
     assert_eq!(held(&lab), before, "{}", lab.logs());
     assert!(lab.fence_requests().is_empty(), "{}", lab.logs());
-    // A server that is not there refuses at once, many times in a row; an address that is not there is silent. On a busy
-    // machine the answers to a few may be late, too: that it is the very process and mount of before was seen above.
+    let kept = address.came_back(begun) == 0 && address.gone_for_good(begun).is_none();
+    assert!(kept, "the address was not there for a moment\n{}", lab.logs());
+    // A server that is not there refuses at once, many times in a row. On a busy machine the answers to a few may be late:
+    // that it is the very process, mount and address of before was seen above.
     let answers: Vec<_> = probe.answers().into_iter().filter(|a| a.at > begun).collect();
     let refused = |answer: &Answer| {
         answer.from.is_none() && answer.done.duration_since(answer.at) < Duration::from_millis(100)
