@@ -110,8 +110,7 @@ impl<R: Rules> Node<R> {
         else {
             return;
         };
-        // A witness has no use for what the text says of groups.
-        if self.misread.is_some() && !self.is_witness() {
+        if self.misread.is_some() {
             return;
         }
         let first = self.obeyed.is_none();

@@ -383,7 +383,8 @@ impl<R: Rules> Node<R> {
                     record.stamp
                 );
                 self.event(Event::error("configuration", reason.clone()));
-                self.misread = Some(reason);
+                // A witness has no use for what the text says of groups.
+                self.misread = (!self.is_witness()).then_some(reason);
             }
         }
     }

@@ -238,7 +238,7 @@ impl<R: Rules> Node<R> {
     fn refresh_report(&mut self) {
         // Who does not understand the newest record says that it obeys none, as a run would that begins now: it is given
         // nothing new, and nothing that it says counts for a stop.
-        let obeyed = self.obeyed.as_ref().filter(|_| self.misread.is_none() || self.is_witness());
+        let obeyed = self.obeyed.as_ref().filter(|_| self.misread.is_none());
         let report = Report {
             obeyed: obeyed.map(|o| o.record.stamp).unwrap_or_default(),
             number: self.report.number,

@@ -181,7 +181,7 @@ impl<R: Rules> Node<R> {
     }
 
     /// Whether another dropped group that starts after this one is still to stop, before it. As for groups in the
-    /// configuration, nobody waits for a silent owner or a failed stop.
+    /// configuration, nobody waits for a silent owner or a failed stop; one that has not looked yet may run it.
     fn stops_later(
         &self,
         next: &Record,
@@ -198,7 +198,7 @@ impl<R: Rules> Node<R> {
                 matches!(nodes.get(owner), Some(NodeSituation::Online | NodeSituation::Joining));
             let report = reports.get(owner).and_then(|report| report.groups.get(other));
             heard
-                && report.is_some_and(|report| {
+                && report.is_none_or(|report| {
                     !report.phase.is_stopped() && report.phase != GroupPhase::StopFailed
                 })
         })

@@ -404,3 +404,17 @@ fn r15_dropped_groups_stop_in_turn() {
         assert!(at("stop top").is_some() && at("stop top") < at("stop base"), "{:?}", lab.done);
     }
 }
+
+/// Of an owner whose daemon has just begun nothing is known yet.
+#[test]
+fn r15_a_dropped_group_waits_for_one_that_nobody_has_looked_at() {
+    let mut lab = Lab::new("device a b c | base@a top@c:after=base web@b");
+    lab.run(Span::secs(4));
+    lab.done.clear();
+    lab.stop_takes = Span::secs(1);
+    lab.restart_daemon(&"c".into());
+    apply(&mut lab, "b", 1, "device a b c | web@b");
+    lab.run(Span::secs(15));
+    let at = |what: &str| lab.done.iter().position(|done| done.starts_with(what));
+    assert!(at("stop top").is_some() && at("stop top") < at("stop base"), "{:?}", lab.done);
+}

@@ -2,6 +2,7 @@
 
 use crate::cluster::Lab;
 use crate::steps::{apply, ask, once};
+use crm_core::model::WITNESS;
 use crm_core::operator::Command;
 use crm_core::time::Span;
 use crm_core::{Input, Shutdown};
@@ -143,4 +144,20 @@ fn r14_who_does_not_understand_the_newest_record_stops_by_itself_and_leaves() {
     assert_eq!(lab.fenced, ["a".into()]);
     assert_eq!(lab.holders("g").len(), 1, "{}", lab.log.join("\n"));
     once(&lab);
+}
+
+/// A witness needs nothing of what it says of groups.
+#[test]
+fn a_witness_obeys_and_leaves_whatever_its_version() {
+    let mut lab = Lab::new("device a b witness | g@a");
+    lab.run(Span::secs(4));
+    lab.old_versions.insert(WITNESS.into());
+    apply(&mut lab, "a", 1, "device a b witness | g@a new-key");
+    lab.run(Span::secs(3));
+    assert_eq!(lab.status(WITNESS).obeyed, lab.status("a").obeyed);
+    lab.handle(&WITNESS.into(), Input::Shutdown { how: Shutdown::Leave });
+    lab.run(Span::secs(20));
+    assert!(lab.machines[&WITNESS.into()].node.is_none(), "{}", lab.log.join("\n"));
+    let told_to_fence = |line: &String| line.contains("may have to fence");
+    assert!(!lab.log.iter().any(told_to_fence), "{}", lab.log.join("\n"));
 }
