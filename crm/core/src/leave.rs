@@ -12,6 +12,7 @@ use crate::place::stop_order;
 use crate::rules::Rules;
 use crate::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The request number under which a node first asks for its own leave, later ones are lower; no
 /// shell uses them.
@@ -44,9 +45,10 @@ impl<R: Rules> Node<R> {
         }
     }
 
-    /// How long the groups may take to stop: those that start after others stop before them.
+    /// How long the groups may take to stop, also those that were dropped: those that start after others stop before them.
     fn longest_stop(&self) -> Span {
         let Some(cluster) = &self.config else { return Span::ZERO };
+        let cluster = &self.known_groups(cluster);
         let mut begins: BTreeMap<GroupId, Span> = BTreeMap::new();
         let mut longest = Span::ZERO;
         for group in stop_order(cluster).iter().filter_map(|id| cluster.group(id)) {
@@ -69,9 +71,10 @@ impl<R: Rules> Node<R> {
                 || self.misread.is_some())
     }
 
-    /// Everything is to stop, but what others started after is held until those have stopped. A
+    /// Everything is to stop, also what was dropped, but what others started after is held until those have stopped. A
     /// failed stop holds nobody up.
-    pub(crate) fn stop_in_turn(&self, cluster: &Cluster) -> BTreeMap<GroupId, Want> {
+    pub(crate) fn stop_in_turn(&self, cluster: &Arc<Cluster>) -> BTreeMap<GroupId, Want> {
+        let cluster = &self.known_groups(cluster);
         let reports = self.executor.reports();
         let mut held: BTreeSet<GroupId> = BTreeSet::new();
         let mut wants = BTreeMap::new();

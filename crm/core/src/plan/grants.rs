@@ -151,10 +151,12 @@ impl<R: Rules> Node<R> {
             .cloned()
             .collect();
         for group in gone {
-            if let Some(grant) = next.grants.get(&group).cloned()
-                && !(grant.state == GrantState::Held
-                    && self.stops_later(next, cluster, &group, &nodes))
-            {
+            let Some(grant) = next.grants.get(&group).cloned() else { continue };
+            // As above. Who is proved dead has no say again while it owns something.
+            let in_turn = grant.state != GrantState::Held
+                || !self.stops_later(next, cluster, &group, &nodes)
+                || self.owner_is_proved_off(next, cluster, &group, &grant).is_some();
+            if in_turn {
                 self.change_grant(next, cluster, &group, &grant, None, false, &nodes, &may_run);
             }
         }

@@ -5,6 +5,7 @@ use crate::steps::{apply, ask, once};
 use crm_core::operator::{Command, Outcome};
 use crm_core::packet::Message;
 use crm_core::time::Span;
+use crm_core::{Input, Shutdown};
 
 /// The daemon restarts before it has stopped a group that the configuration dropped.
 #[test]
@@ -417,4 +418,48 @@ fn r15_a_dropped_group_waits_for_one_that_nobody_has_looked_at() {
     lab.run(Span::secs(15));
     let at = |what: &str| lab.done.iter().position(|done| done.starts_with(what));
     assert!(at("stop top").is_some() && at("stop top") < at("stop base"), "{:?}", lab.done);
+}
+
+/// A proof that the owner is dead needs no order; and while it owned something, it would have no say after its return.
+#[test]
+fn r15_the_dropped_group_of_a_dead_owner_waits_for_nobody() {
+    let mut lab = Lab::new("device a b c | base@a top@c:after=base web@b");
+    lab.run(Span::secs(4));
+    lab.stop_takes = Span::secs(20);
+    apply(&mut lab, "b", 1, "device a b c | web@b");
+    lab.run(Span::secs(1));
+    lab.crash(&"a".into());
+    lab.run(Span::secs(10));
+    let record = lab.machines[&"b".into()].disk.record.as_ref().expect("a record");
+    assert!(record.grants.contains_key(&"top".into()), "still stopping: {:?}", record.grants);
+    assert!(!record.grants.contains_key(&"base".into()), "{:?}", record.grants);
+}
+
+/// A leaver whom nobody coordinates any more stops what was dropped in the same order.
+#[test]
+fn r15_a_leaver_by_itself_stops_dropped_groups_in_turn() {
+    let mut lab = Lab::new("device a b c | base@a top@a:after=base web@b");
+    lab.run(Span::secs(4));
+    lab.done.clear();
+    lab.stop_takes = Span::secs(6);
+    apply(&mut lab, "b", 1, "device a b c | web@b");
+    lab.run(Span::millis(300));
+    lab.fence_takes = Span::secs(1000);
+    lab.cut("a", "b");
+    lab.cut("a", "c");
+    lab.handle(&"a".into(), Input::Shutdown { how: Shutdown::Leave });
+    let begun = lab.now;
+    let mut stopped = |what: &str| {
+        while !lab.done.iter().any(|done| done.starts_with(what)) {
+            assert!(lab.now < begun + Span::secs(40), "{what}: {:?}", lab.done);
+            lab.run(Span::millis(50));
+        }
+        lab.now
+    };
+    let top = stopped("stop top");
+    let base = stopped("stop base");
+    assert!(
+        base >= top + Span::secs(5),
+        "the stop of the base began beside the other: {top:?}, {base:?}"
+    );
 }
