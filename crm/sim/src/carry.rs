@@ -47,7 +47,10 @@ impl<R: Rules> World<R> {
             Output::Fence { request, target, device } => {
                 let Some(target) = self.seat_of(&target) else { return };
                 self.figures.fences += 1;
-                invariants::a_minority_fences_nobody(self, seat, target);
+                // What it heard when it decided counts, and that was before it froze.
+                if !self.machines[seat].says_the_rest {
+                    invariants::a_minority_fences_nobody(self, seat, target);
+                }
                 let run = self.machines[seat].run;
                 if self.lacks(Assumption::Fencing) {
                     self.devices.moods.insert(target, Device::Lies);

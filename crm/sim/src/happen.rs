@@ -292,7 +292,9 @@ impl<R: Rules> World<R> {
         self.trace.line(self.now, machine.id.as_str(), "thaws", format_args!(""));
         let backlog = std::mem::take(&mut machine.backlog);
         let clock_first = self.random.daemon.chance(500);
+        self.machines[seat].says_the_rest = true;
         self.drain(seat);
+        self.machines[seat].says_the_rest = false;
         if clock_first {
             self.give(seat, Input::Wake);
         }

@@ -26,6 +26,8 @@ pub struct Machine<R: Rules> {
     pub run: u32,
     /// While set, the daemon gets nothing; its clock goes on.
     pub frozen_until: Option<Micros>,
+    /// It has just thawed, and what it says now was decided before it froze.
+    pub says_the_rest: bool,
     pub backlog: VecDeque<Mail>,
     /// The whole machine stands still.
     pub pause: Option<Pause>,
@@ -79,6 +81,7 @@ impl<R: Rules> Machine<R> {
             daemon: None,
             run: 0,
             frozen_until: None,
+            says_the_rest: false,
             backlog: VecDeque::new(),
             pause: None,
             watchdog: None,

@@ -423,6 +423,7 @@ impl<R: Rules> World<R> {
             if let Some(output) = daemon.node.poll_output() {
                 self.carry_out(seat, output);
             } else if let Some(input) = daemon.later.pop_front() {
+                machine.says_the_rest = false;
                 daemon.node.handle(machine.clock.read(self.now), input);
             } else {
                 break;
