@@ -15,8 +15,9 @@ impl<R: Rules> Node<R> {
     /// R18: a node that is configured to vote, follows, and is stable, votes: one at a time.
     pub(super) fn change_voters(&mut self, next: &mut Record, cluster: &Cluster) {
         let proved = self.proved();
-        let mut present: BTreeSet<NodeId> =
-            self.peers.iter().filter(|(_, p)| p.alive).map(|(name, _)| name.clone()).collect();
+        // Who is proved dead was heard a moment ago, and is off.
+        let heard = self.peers.iter().filter(|(_, peer)| peer.alive && !peer.is_proved_dead());
+        let mut present: BTreeSet<NodeId> = heard.map(|(name, _)| name.clone()).collect();
         present.insert(self.id.clone());
         let tied = |record: &Record| {
             matches!(weigh::<R>(record, &present, &BTreeSet::new(), false), Weight::Tie(_))
@@ -31,7 +32,8 @@ impl<R: Rules> Node<R> {
             return;
         }
         if next.voters.len() == 2 {
-            let leaver = next.voters.keys().find(|voter| self.has_left(next, voter)).cloned();
+            let leaver =
+                next.voters.keys().find(|voter| self.has_left(next, voter, &present)).cloned();
             if let Some(leaver) = leaver {
                 next.voters.remove(&leaver);
                 return;
@@ -128,17 +130,17 @@ impl<R: Rules> Node<R> {
     }
 
     /// R14: asked to leave, and reported under the present record that nothing of it runs. Who stays must be able to
-    /// lead: a witness alone never does (R4), so beside it the leaver keeps its vote for the time it is back.
-    fn has_left(&self, record: &Record, node: &NodeId) -> bool {
+    /// lead: a witness alone never does (R4), so beside it the leaver keeps its vote for the time it is back. Nor
+    /// does one that was proved dead: the record that makes it a voter may not be on its disk, and nobody could stand.
+    fn has_left(&self, record: &Record, node: &NodeId, present: &BTreeSet<NodeId>) -> bool {
         record.intents.leaving.contains(node)
             && !record.grants.values().any(|grant| grant.owner == *node)
             && self.reports().get(node).is_some_and(|report| {
                 report.leaving && report.groups.values().all(|group| group.phase.is_stopped())
             })
-            && record.voters.keys().any(|other| {
-                other != node
-                    && other.as_str() != WITNESS
-                    && (*other == self.id || self.peers.get(other).is_some_and(|peer| peer.alive))
-            })
+            && record
+                .voters
+                .keys()
+                .any(|other| other != node && other.as_str() != WITNESS && present.contains(other))
     }
 }

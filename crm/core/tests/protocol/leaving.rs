@@ -49,6 +49,35 @@ fn r14_a_daemon_that_cannot_read_its_configuration_does_not_leave_at_once() {
     assert!(lab.log.iter().any(|l| l.contains("the others must fence this node")));
 }
 
+/// The only voter leaves while the node that is to vote is being fenced. If that vote were the only one left,
+/// nobody could stand again: who has the record does not vote, and who votes does not have it (R4).
+#[test]
+fn r14_nobody_leaves_its_cluster_to_a_voter_that_was_just_proved_dead() {
+    for (off, told) in (0..24)
+        .map(|n| Span::millis(100 * n))
+        .flat_map(|off| [30, 200, 500].map(|later| (off, off + Span::millis(later))))
+    {
+        let mut lab = Lab::founded("device a b | web@a");
+        lab.run(Span::secs(1));
+        lab.fence_takes = told;
+        lab.handle(&"a".into(), Input::Shutdown { how: Shutdown::Leave });
+        ask(&mut lab, "a", 1, Command::Fence { node: "b".into() });
+        lab.run(off);
+        lab.crash(&"b".into());
+        lab.run(Span::secs(80));
+        for name in ["a", "b"] {
+            let name = NodeId::new(name);
+            if lab.machines[&name].node.is_none() {
+                lab.boot(&name);
+            }
+        }
+        lab.run(Span::secs(20));
+        let case = format!("off after {off}, told after {told}\n{}", lab.log.join("\n"));
+        assert_eq!(lab.coordinators().len(), 1, "nobody can stand: {case}");
+        assert_eq!(lab.holders("web").len(), 1, "{case}");
+    }
+}
+
 /// The whole cluster is shut down at once.
 #[test]
 fn r14_all_leave_at_once_and_nobody_waits_for_the_others() {
