@@ -1,7 +1,8 @@
 //! The record is the truth, the file is the draft.
 
 use super::support::{
-    A_WHILE, THREE, TWO, WEB, bring_back, decisions, pids, say, wait_whole, web_group, with_device,
+    A_WHILE, THREE, TWO, WEB, bring_back, decisions, patient, pids, rest, say, wait_whole,
+    web_group, with_device,
 };
 use crm_core::status::{NodeState, Status};
 use crm_tests::namespaces::{Laboratory, Options};
@@ -20,10 +21,10 @@ fn file(lab: &Laboratory, node: &str) -> String {
 fn an_edited_file_is_reported_and_nothing_acts_on_it(names: &[&str]) {
     let mut lab = Laboratory::new(Options::new(names, 1));
     let prefer = names.join(", ");
-    let old = with_device(&lab, &web_group("web", &prefer, WEB, 80));
+    let old = patient(&with_device(&lab, &web_group("web", &prefer, WEB, 80)));
     lab.found(&old);
     lab.wait_running("web", "alpha");
-    wait_whole(&lab);
+    rest(&lab);
     let server = pids(&lab, "alpha", "lab-web");
     let told = |lab: &Laboratory, node: &str| lab.node(node).crm(&["status"]).contains(DRAFT);
     assert!(!told(&lab, "beta"));

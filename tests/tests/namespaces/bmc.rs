@@ -22,7 +22,9 @@ fn configuration(lab: &Laboratory, bmc: &RedfishStandIn, levels: bool) -> String
         fencing.push_str(&format!("  {name}: {all}\n"));
     }
     let group = stateless_group("web", "beta, alpha", WEB).replace(", stateless: true", "");
-    format!("cluster: lab\n{}{HEARTBEAT}{fencing}groups:\n{group}", lab.nodes_yaml())
+    // The group waits for beta, however long that takes to join.
+    let heartbeat = HEARTBEAT.replace("initdead: 5s", "initdead: 60s");
+    format!("cluster: lab\n{}{heartbeat}{fencing}groups:\n{group}", lab.nodes_yaml())
 }
 
 /// P44: told, and a second level. P48.

@@ -1,6 +1,6 @@
 //! A real database on a real filesystem, by the agent `mysql`, and a client that only knows its address.
 
-use super::support::{THREE, TWO, WEB, bring_back, pids, say, wait_whole, with_device};
+use super::support::{THREE, TWO, WEB, bring_back, patient, pids, say, wait_whole, with_device};
 use crm_tests::namespaces::{Disk, Keeper, Laboratory, Options};
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -91,7 +91,7 @@ fn the_database_of_a_killed_node_goes_on(names: &[&str]) {
     let mut lab = Laboratory::new(Options::new(names, 1));
     let disk = Disk::ext4(&lab.directory, 256);
     install(&disk);
-    let config = with_device(&lab, &group(&disk, &names.join(", ")));
+    let config = patient(&with_device(&lab, &group(&disk, &names.join(", "))));
     lab.found(&config);
     lab.wait_running("database", "alpha");
     orders(&lab, 0..20);
@@ -156,7 +156,12 @@ fn the_database_of_a_killed_node_goes_on(names: &[&str]) {
 }
 
 fn numbers(lab: &Laboratory) -> BTreeSet<u32> {
-    let rows = sql(lab, "SELECT number FROM orders").expect("the rows");
+    let mut rows = None;
+    lab.wait("the rows are told", Duration::from_secs(20), |lab| {
+        rows = sql(lab, "SELECT number FROM orders");
+        rows.is_some()
+    });
+    let rows = rows.unwrap_or_default();
     rows.lines().filter_map(|line| line.parse().ok()).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Strangers on the network, and keys that change.
 
 use super::support::{
-    A_WHILE, THREE, TWO, WEB, decisions, say, wait_whole, web_group, with_device,
+    A_WHILE, THREE, TWO, WEB, decisions, patient, rest, say, wait_whole, web_group, with_device,
 };
 use crm_api::LinksReport;
 use crm_core::status::{NodeState, Status};
@@ -157,12 +157,20 @@ fn resealed(keys: AuthKeys, name: &str, payloads: &[Vec<u8>]) -> Vec<Vec<u8>> {
     packets
 }
 
+/// Without what a daemon says when the machine gave it, or a peer, no processor for a while.
+fn log_of(lab: &Laboratory, node: &str) -> String {
+    let busy = ["kind=\"stalled\"", "kind=\"peer-late\""];
+    let log = lab.node(node).log();
+    let lines = log.lines().filter(|line| !busy.iter().any(|kind| line.contains(kind)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 fn strangers_are_counted_exactly(names: &[&str]) {
     let mut lab = Laboratory::new(Options::new(names, 1));
-    let config = with_device(&lab, &web_group("web", &names.join(", "), WEB, 80));
+    let config = patient(&with_device(&lab, &web_group("web", &names.join(", "), WEB, 80)));
     lab.found(&config);
     lab.wait_running("web", "alpha");
-    wait_whole(&lab);
+    rest(&lab);
     let tapped = recorded(&lab, 30 * names.len());
     let alpha = lab.address("alpha", 0);
     let beta = lab.address("beta", 0);
@@ -216,7 +224,7 @@ fn strangers_are_counted_exactly(names: &[&str]) {
     }
     let mut expected = refused(&lab, "alpha");
     let before = lab.node("alpha").status();
-    let log = lab.node("alpha").log();
+    let log = log_of(&lab, "alpha");
     let lost: u64 = names.iter().map(|name| missed(&lab, name)).sum();
     let radio = lab.radio("alpha");
     for (reason, packets) in &kinds {
@@ -252,7 +260,7 @@ fn strangers_are_counted_exactly(names: &[&str]) {
     assert_eq!(decisions(&before), decisions(&after), "{}", lab.logs());
     let lost_now: u64 = names.iter().map(|name| missed(&lab, name)).sum();
     assert_eq!(lost_now, lost, "{}", lab.logs());
-    assert_eq!(lab.node("alpha").log(), log, "a stranger can fill the log");
+    assert_eq!(log_of(&lab, "alpha"), log, "a stranger can fill the log");
 
     old_packets_prove_nothing(&mut lab, &to_alpha);
     assert!(lab.fence_requests().is_empty(), "{}", lab.logs());
@@ -267,7 +275,7 @@ fn old_packets_prove_nothing(lab: &mut Laboratory, to_alpha: &[Vec<u8>]) {
         lab.node_mut(restarted).start_daemon(&[]);
         wait_whole(lab);
         lab.wait_running("web", "alpha");
-        lab.beats("alpha", 5);
+        rest(lab);
         let decided = decisions(&lab.node("alpha").status());
         let mut expected = refused(lab, "alpha");
         lab.radio("alpha").send(to_alpha);
@@ -325,7 +333,7 @@ fn keys_rotate_on_a_live_cluster(names: &[&str]) {
     let config = with_device(&lab, &web_group("web", &names.join(", "), WEB, 80));
     lab.found(&config);
     lab.wait_running("web", "alpha");
-    wait_whole(&lab);
+    rest(&lab);
     let old = std::fs::read_to_string(lab.node("alpha").etc("authkeys")).expect("authkeys");
     let state = |lab: &Laboratory| -> Vec<_> {
         let status = |name: &&str| decisions(&lab.node(name).status());

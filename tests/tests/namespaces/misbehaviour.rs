@@ -1,6 +1,6 @@
 //! Agents that fail, hang, flood, fork away or are not there: each has a defined end and a reason.
 
-use super::support::{THREE, TWO, say, with_device, without_device};
+use super::support::{THREE, TWO, patient, say, with_device, without_device};
 use crm_core::packet::GroupPhase;
 use crm_tests::namespaces::{Laboratory, Options};
 use std::os::unix::fs::PermissionsExt;
@@ -87,11 +87,13 @@ fn each_kind_of_failed_start(nodes: &[&str]) {
         + &group("loud-fails")
         + &group("forks")
         + &group("forks-and-hangs");
-    let config = with_device(&lab, &(kinds + &rare + nowhere));
+    let config = patient(&with_device(&lab, &(kinds + &rare + nowhere)));
     lab.found(&config);
 
     lab.wait_running("forks", "alpha");
-    assert_eq!(count(&lab, "alpha", "sleep 4243"), 1, "what a start leaves running is its service");
+    lab.wait("what a start leaves running is its service", Duration::from_secs(20), |lab| {
+        count(lab, "alpha", "sleep 4243") == 1
+    });
     lab.wait_running("loud", "alpha");
     let log = lab.node("alpha").log().len();
     assert!(log < 1_000_000, "{log} bytes in the log");
@@ -171,7 +173,8 @@ fn a_hanging_stop_has_its_node_fenced(nodes: &[&str], owner: &str, other: &str) 
     let mut lab = Laboratory::new(Options::new(nodes, 1));
     install(&lab);
     let hangs = group("stop-hangs").replace("alpha, beta", &format!("{owner}, {other}"));
-    let config = with_device(&lab, &hangs);
+    // It waits for beta, however long that takes to join.
+    let config = with_device(&lab, &hangs).replace("initdead: 5s", "initdead: 60s");
     lab.found(&config);
     lab.wait_running("stop-hangs", owner);
     let asked = Instant::now();

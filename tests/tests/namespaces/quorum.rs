@@ -96,6 +96,7 @@ fn one_silent_link_moves_nothing(names: &[&str]) {
     lab.found(&config);
     lab.wait_running("web", "alpha");
     super::support::wait_whole(&lab);
+    super::support::rest(&lab);
     let servers = pids(&lab, "alpha", "lab-web");
     let before = decisions(&lab.node("alpha").status());
     lab.cable("beta", 1, false);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const MAIL: &str = "10.77.0.101";
 const LINKS: u8 = 2;
 /// Longer than what any shot of the one that comes back would need: deadtime, delay, device.
-const SECOND_ROUND: Duration = Duration::from_millis(2500);
+const SECOND_ROUND: Duration = Duration::from_millis(3500);
 
 /// Where the two groups are in each round: one hosts all, each hosts one, the other hosts all.
 const PLACES: [(&str, &str); 4] =
@@ -20,7 +20,7 @@ fn found() -> Laboratory {
         "cluster: lab\n{}heartbeat: {{keepalive: 100ms, warntime: 400ms, deadtime: 1s, initdead: 5s, \
          rejoin_after: 500ms}}\n{}groups:\n{groups}",
         lab.nodes_yaml(),
-        lab.fencing_yaml("5s", "1s"),
+        lab.fencing_yaml("5s", "2s"),
     );
     lab.found(&config);
     lab

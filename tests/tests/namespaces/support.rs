@@ -79,6 +79,19 @@ pub(crate) fn wait_whole(lab: &Laboratory) {
     });
 }
 
+/// A configuration for a test that restarts daemons within the deadtime: on a busy machine a start takes a while.
+pub(crate) fn patient(config: &str) -> String {
+    config.replace("deadtime: 1s", "deadtime: 4s").replace("initdead: 5s", "initdead: 12s")
+}
+
+/// Waits until no record is on its way any more: one that is asked for now is committed behind all of them. What is
+/// kept of `decisions` afterwards changes by what happens then.
+pub(crate) fn rest(lab: &Laboratory) {
+    lab.node("alpha").crm(&["clear"]);
+    lab.beats("alpha", 3);
+    wait_whole(lab);
+}
+
 /// Everything the cluster has decided. A fault that moves nothing leaves it as it is.
 pub(crate) fn decisions(status: &Status) -> String {
     let nodes: Vec<_> =

@@ -117,6 +117,7 @@ fn i5_the_coordinator_dies_while_an_operator_waits_for_a_move_and_the_move_holds
 fn the_loss_of_the_device_of_a_link_and_of_the_operators_terminal_moves_nothing() {
     let lab = found();
     let [_, from, third] = cast(&lab);
+    super::support::rest(&lab);
     let before = decisions(&lab.node("alpha").status());
     lab.set_fencing(FenceMode::Fails);
     lab.beats("alpha", A_WHILE);

@@ -134,6 +134,16 @@ fn w9_one_witness_of_two_clusters_decides_in_each_and_its_loss_moves_nothing() {
         let one = |node: &str| decisions(&lab.node(node).status());
         (one("alpha"), one("gamma"))
     };
+    // No record is on its way any more.
+    for (node, pair) in [("alpha", &lab_pair), ("gamma", &shop_pair)] {
+        lab.node(node).crm(&["clear"]);
+        lab.beats(node, 3);
+        lab.wait("both obey the newest record", Duration::from_secs(20), |lab| {
+            let status = lab.node(node).status();
+            let mut own = status.nodes.iter().filter(|n| pair.iter().any(|p| *p == *n.id.as_str()));
+            own.all(|node| node.obeyed == Some(status.stamp))
+        });
+    }
     let before = of(&lab);
 
     let exposed = |lab: &Laboratory, node: &str| {
