@@ -138,19 +138,20 @@ fn o20_neighbours_are_told_at_once_and_after_five_seconds() {
         };
         let mac = mac(&tool("ip -o link show eth0"));
         let knows = |ip: &str| neighbour.tool(&format!("ip neigh show {ip}")).contains(&mac);
-        forget();
-        assert!(!ips.iter().any(|ip| knows(ip)));
-        let began = Instant::now();
+        // One after the other: the first repeat comes a second after the burst, seen or not.
         for (resource, ip) in ["four", "six"].into_iter().zip(ips) {
+            forget();
+            assert!(!knows(ip));
+            let began = Instant::now();
             vip(&directory.join(resource), ip).run("start").ok();
             wait_for("the burst", || knows(ip));
+            forget();
+            wait_for("the first repeat", || knows(ip));
+            forget();
+            wait_for("the last repeat", || knows(ip));
+            let took = began.elapsed();
+            assert!(took >= Duration::from_secs(5), "{took:?}");
         }
-        forget();
-        wait_for("the first repeat", || ips.iter().all(|ip| knows(ip)));
-        forget();
-        wait_for("the last repeat", || ips.iter().all(|ip| knows(ip)));
-        let took = began.elapsed();
-        assert!(took >= Duration::from_secs(5), "{took:?}");
     });
 }
 

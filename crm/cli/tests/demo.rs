@@ -129,10 +129,11 @@ fn plays_to_its_end(name: &str, as_nobody: bool) {
     assert!(nodes.contains(&word("killed").as_str()), "{report}");
     assert!(nodes.contains(&word("survivor").as_str()), "{report}");
     assert_ne!(word("killed"), word("survivor"));
-    // Silence is measured from the last heartbeat, so it is noticed one keepalive early at most.
+    // Silence is measured from the last heartbeat, so it is noticed one keepalive early, and by as much as a busy
+    // machine let that heartbeat be late.
     let (detection, outage) = (figure("detection_ms"), figure("outage_ms"));
-    let keepalive = 200;
-    assert!(detection + keepalive >= figure("deadtime_ms"), "{report}");
+    let early = 200 + 300;
+    assert!(detection + early >= figure("deadtime_ms"), "{report}");
     assert!(outage >= detection, "served before the death was noticed: {report}");
     assert!(outage < 20_000, "{report}");
     assert!(figure("migration_gap_ms") < 10_000, "{report}");
@@ -189,12 +190,16 @@ fn end(demo: &mut Running, signal: Signal) -> ExitStatus {
 fn an_interrupted_demo_leaves_nothing() {
     let place = Place::new("interrupted");
     let mut demo = half_way(&place);
-    // One or both: it kills the first one soon.
-    let blocked = blocks_termination(&place, "crmd");
-    assert!(
-        !blocked.is_empty() && !blocked.contains(&true),
-        "daemons can be told to end: {blocked:?}"
-    );
+    // One or both: it kills the first one soon. A child of theirs has their name, and blocks all for a moment.
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let blocked = blocks_termination(&place, "crmd");
+        if !blocked.is_empty() && !blocked.contains(&true) {
+            break;
+        }
+        assert!(Instant::now() < until, "daemons can be told to end: {blocked:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     assert!(!end(&mut demo, Signal::SIGINT).success());
     place.wait_until_empty();
     assert_eq!(place.directories(), Vec::<PathBuf>::new());

@@ -190,6 +190,8 @@ fn h22_a_damaged_state_is_refused_with_the_way_out_and_a_missing_one_is_a_new_vo
     bytes[40] ^= 1;
     fs::write(&file, bytes).expect("damage");
     witness.serve(false);
+    // It answers before it has read its files.
+    witness.wait("the refusal", |witness| witness.cluster("shop").problem.is_some());
     let cluster = witness.cluster("shop");
     let problem = cluster.problem.expect("it is refused");
     assert_eq!(cluster.store, None, "nobody votes");

@@ -2,6 +2,8 @@
 
 mod support;
 
+use crm_core::packet::GroupPhase;
+use crm_core::status::{NodeState, Status};
 use std::fs;
 use std::time::Duration;
 use support::Machine;
@@ -28,10 +30,18 @@ fn i10_an_idle_pair_neither_grows_nor_talks() {
         machine.agent("on", "case $1 in monitor) [ -e $P/../on ] || exit 7;; start) touch $P/../on;; stop) rm -f $P/../on;; esac");
         machine.start();
     }
-    alpha.wait_for("both online", |s| s.nodes.len() == 2 && s.groups[0].owner.is_some());
-    beta.wait_for("both online", |s| s.nodes.len() == 2 && s.groups[0].owner.is_some());
-    // The last lines of the start.
-    std::thread::sleep(Duration::from_secs(2));
+    // All that a start says: beta is let vote some seconds after it was first heard.
+    let done = |s: &Status| {
+        s.nodes.len() == 2
+            && s.nodes
+                .iter()
+                .all(|n| n.voter && n.state == NodeState::Online && n.obeyed == Some(s.stamp))
+            && s.groups[0].phase == GroupPhase::Running
+    };
+    alpha.wait_for("both vote", done);
+    beta.wait_for("both vote", done);
+    // Its last lines may be on their way to the log.
+    std::thread::sleep(Duration::from_millis(500));
     let (lines, before) = (alpha.log().lines().count(), cost(alpha.pid()));
     std::thread::sleep(Duration::from_secs(seconds));
     let after = cost(alpha.pid());

@@ -5,6 +5,7 @@ use crm_sandbox::{
     FenceMode, Keeper, Power, SharedPower, Switchboard, add_port, make_bridge, script,
 };
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -31,21 +32,30 @@ fn start(name: &str) -> Keeper {
     Keeper::start(name).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// A namespace, held open: the kernel gives its number to no other meanwhile.
+struct Namespace {
+    number: PathBuf,
+    _held: File,
+}
+
 /// The namespaces of a process.
-fn namespaces(pid: i32) -> [PathBuf; 2] {
+fn namespaces(pid: i32) -> [Namespace; 2] {
     ["pid", "net"].map(|kind| {
-        std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap_or_else(|e| panic!("{e}"))
+        let path = format!("/proc/{pid}/ns/{kind}");
+        let held = File::open(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let number = std::fs::read_link(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        Namespace { number, _held: held }
     })
 }
 
 /// Processes in one of these namespaces.
-fn inside(of: &[PathBuf]) -> Vec<i32> {
+fn inside(of: &[Namespace]) -> Vec<i32> {
     let all = std::fs::read_dir("/proc").expect("readable").flatten();
     all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|pid: &i32| {
             ["pid", "net"].iter().any(|kind| {
                 std::fs::read_link(format!("/proc/{pid}/ns/{kind}"))
-                    .is_ok_and(|namespace| of.contains(&namespace))
+                    .is_ok_and(|number| of.iter().any(|held| held.number == number))
             })
         })
         .collect()
@@ -210,7 +220,7 @@ impl Bench {
         command.status().expect("the fencing command").success()
     }
 
-    fn alpha(&self) -> [PathBuf; 2] {
+    fn alpha(&self) -> [Namespace; 2] {
         namespaces(self.power.lock().expect("power").keepers["alpha"].pid)
     }
 }

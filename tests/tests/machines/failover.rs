@@ -15,7 +15,8 @@ fn hb15_a_node_without_power_is_taken_over_and_a_double_power_cycle_is_survived(
     assert_eq!(pair.holders(), only("alpha"));
 
     // An upgrade replaces the daemon and nothing else.
-    let processes = "pgrep -f '[h]ttpd -f -p 80|[s]rv/web/writer' | sort";
+    // The oldest of each: what they fork has their words until it runs something else.
+    let processes = "pgrep -of '[h]ttpd -f -p 80'; pgrep -of '[s]rv/web/writer'";
     let daemon = "systemctl show --property MainPID crmd";
     let (before, old) = (pair.alpha.ok(processes).unwrap(), pair.alpha.ok(daemon).unwrap());
     assert!(!before.is_empty());

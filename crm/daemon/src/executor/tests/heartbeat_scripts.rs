@@ -117,8 +117,8 @@ fn hb24_a_status_that_tells_neither_takes_nothing_back() {
 #[test]
 fn hb24_a_stop_that_took_its_time_is_looked_at_too() {
     let dir = crate::testing::Dir::new();
-    let body = "case $1 in stop) sleep 1.5 ;; *) sleep 1; echo stopped ;; esac";
+    let body = "case $1 in stop) sleep 4.5 ;; *) sleep 2; echo stopped ;; esac";
     script(dir.path(), "slow", body);
-    let (result, _) = run(dir.path(), &with_timeout("heartbeat:slow", Action::Stop, 2000), None);
+    let (result, _) = run(dir.path(), &with_timeout("heartbeat:slow", Action::Stop, 6000), None);
     assert_eq!(result.outcome, OpOutcome::Done, "{:?}", result.reason);
 }
