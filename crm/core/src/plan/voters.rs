@@ -1,9 +1,10 @@
 //! Who votes from the next record on (R14, R18, R19).
 
 use crate::event::Event;
-use crate::id::NodeId;
+use crate::id::{NodeId, StoreId};
 use crate::model::{Cluster, WITNESS};
 use crate::node::Node;
+use crate::packet::Heartbeat;
 use crate::quorum::{Weight, weigh};
 use crate::record::Record;
 use crate::rules::{Rule, Rules};
@@ -130,17 +131,27 @@ impl<R: Rules> Node<R> {
     }
 
     /// R14: asked to leave, and reported under the present record that nothing of it runs. Who stays must be able to
-    /// lead: a witness alone never does (R4), so beside it the leaver keeps its vote for the time it is back. Nor
-    /// does one that was proved dead: the record that makes it a voter may not be on its disk, and nobody could stand.
+    /// lead: a witness alone never does (R4), so beside it the leaver keeps its vote for the time it is back.
     fn has_left(&self, record: &Record, node: &NodeId, present: &BTreeSet<NodeId>) -> bool {
         record.intents.leaving.contains(node)
             && !record.grants.values().any(|grant| grant.owner == *node)
             && self.reports().get(node).is_some_and(|report| {
                 report.leaving && report.groups.values().all(|group| group.phase.is_stopped())
             })
-            && record
-                .voters
-                .keys()
-                .any(|other| other != node && other.as_str() != WITNESS && present.contains(other))
+            && record.voters.iter().any(|(other, store)| {
+                other != node
+                    && other.as_str() != WITNESS
+                    && present.contains(other)
+                    && (*other == self.id || self.has_the_record(other, *store))
+            })
+    }
+
+    /// The newest record is on the disk that votes: a proof can commit one that makes a node a voter, and that
+    /// node never had it. Left alone it could not stand, for it does not know of its vote (R4).
+    fn has_the_record(&self, name: &NodeId, store: StoreId) -> bool {
+        self.peers.get(name).is_some_and(|peer| {
+            let has = |beat: &Heartbeat| beat.store == store && beat.stamp == self.stamp();
+            !peer.forked && !peer.rolled_back && peer.heartbeat.as_ref().is_some_and(has)
+        })
     }
 }
