@@ -64,6 +64,34 @@ impl<R: Rules> Node<R> {
         ))
     }
 
+    /// R18: where nobody leads for it, a voter that is heard and has lost its vote with its disk. Heard, it cannot be proved
+    /// dead; of two, the other one goes on only by that.
+    pub(crate) fn votes_lost_with_disks(&self) -> Vec<String> {
+        let Some(record) = self.record() else { return Vec::new() };
+        let devices = self.config.as_ref().is_some_and(|cluster| cluster.fencing != Fencing::None);
+        let lost = record.voters.iter().filter(|(name, store)| {
+            let peer = self.peers.get(*name).filter(|peer| peer.alive);
+            let beat = peer.and_then(|peer| peer.heartbeat.as_ref());
+            beat.is_some_and(|beat| beat.store != **store)
+        });
+        let told = |name: &NodeId| {
+            let way = match (record.voters.len(), devices) {
+                (2, true) => {
+                    "; switch that machine off until it is called proved dead here, then on again"
+                        .to_owned()
+                }
+                (2, false) => format!(
+                    "; switch that machine off, say `crm confirm-dead {name}` when it is called lost here, then switch it on again"
+                ),
+                _ => String::new(),
+            };
+            format!(
+                "node {name} is back with another disk than the one that votes, and nobody leads without that vote{way}"
+            )
+        };
+        lost.map(|(name, _)| told(name)).collect()
+    }
+
     /// How many voters may still fall silent before nobody has a quorum.
     fn exposed(&self) -> String {
         let Some(record) = self.record() else { return "nobody votes yet".to_owned() };

@@ -307,6 +307,7 @@ impl<R: Rules> Node<R> {
                 _ => "",
             };
             warnings.push(format!("{}{doing}", self.why_no_coordinator()));
+            warnings.extend(self.votes_lost_with_disks());
             let waiting: Vec<&str> = self
                 .record()
                 .into_iter()

@@ -6,6 +6,7 @@ mod authority;
 mod changes;
 mod cluster;
 mod crash_loop;
+mod empty_disk;
 mod epochs;
 mod language;
 mod leaving;
