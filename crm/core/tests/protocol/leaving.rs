@@ -49,6 +49,24 @@ fn r14_a_daemon_that_cannot_read_its_configuration_does_not_leave_at_once() {
     assert!(lab.log.iter().any(|l| l.contains("the others must fence this node")));
 }
 
+/// Its device reports after this time.
+fn only_voter_leaves_while_b_is_fenced(config: &str, told: Span) -> Lab {
+    let mut lab = Lab::founded(config);
+    lab.run(Span::secs(1));
+    lab.fence_takes = told;
+    lab.handle(&"a".into(), Input::Shutdown { how: Shutdown::Leave });
+    ask(&mut lab, "a", 1, Command::Fence { node: "b".into() });
+    lab
+}
+
+fn boot_who_is_off(lab: &mut Lab) {
+    for name in ["a", "b"].map(NodeId::new) {
+        if lab.machines[&name].node.is_none() {
+            lab.boot(&name);
+        }
+    }
+}
+
 /// The only voter leaves while the node that is to vote is being fenced. If that vote were the only one left,
 /// nobody could stand again: who has the record does not vote, and who votes does not have it (R4).
 #[test]
@@ -57,20 +75,11 @@ fn r14_nobody_leaves_its_cluster_to_a_voter_that_was_just_proved_dead() {
         .map(|n| Span::millis(100 * n))
         .flat_map(|off| [30, 200, 500].map(|later| (off, off + Span::millis(later))))
     {
-        let mut lab = Lab::founded("device a b | web@a");
-        lab.run(Span::secs(1));
-        lab.fence_takes = told;
-        lab.handle(&"a".into(), Input::Shutdown { how: Shutdown::Leave });
-        ask(&mut lab, "a", 1, Command::Fence { node: "b".into() });
+        let mut lab = only_voter_leaves_while_b_is_fenced("device a b | web@a", told);
         lab.run(off);
         lab.crash(&"b".into());
         lab.run(Span::secs(80));
-        for name in ["a", "b"] {
-            let name = NodeId::new(name);
-            if lab.machines[&name].node.is_none() {
-                lab.boot(&name);
-            }
-        }
+        boot_who_is_off(&mut lab);
         lab.run(Span::secs(20));
         let case = format!("off after {off}, told after {told}\n{}", lab.log.join("\n"));
         assert_ne!(lab.coordinators(), ["-".to_owned()].into(), "nobody can stand: {case}");
@@ -84,11 +93,8 @@ fn r14_nobody_leaves_its_cluster_to_a_voter_that_was_just_proved_dead() {
 fn r14_nobody_leaves_its_cluster_to_a_voter_that_has_no_record_of_its_vote() {
     for kill in [900, 1000, 1050, 1150, 1250] {
         for (gap, shot) in [(50, 10), (50, 100), (300, 30), (300, 200), (600, 10), (600, 100)] {
-            let mut lab = Lab::founded("device a b");
-            lab.run(Span::secs(1));
-            lab.fence_takes = Span::millis(kill + gap + shot);
-            lab.handle(&"a".into(), Input::Shutdown { how: Shutdown::Leave });
-            ask(&mut lab, "a", 1, Command::Fence { node: "b".into() });
+            let told = Span::millis(kill + gap + shot);
+            let mut lab = only_voter_leaves_while_b_is_fenced("device a b", told);
             lab.run(Span::millis(kill));
             if let Some(machine) = lab.machines.get_mut(&"b".into()) {
                 machine.node = None;
@@ -96,12 +102,7 @@ fn r14_nobody_leaves_its_cluster_to_a_voter_that_has_no_record_of_its_vote() {
             lab.run(Span::millis(gap));
             lab.restart_daemon(&"b".into());
             lab.run(Span::secs(80));
-            for name in ["a", "b"] {
-                let name = NodeId::new(name);
-                if lab.machines[&name].node.is_none() {
-                    lab.boot(&name);
-                }
-            }
+            boot_who_is_off(&mut lab);
             lab.run(Span::secs(60));
             let case = format!("{kill}, {gap}, {shot} ms\n{}", lab.log.join("\n"));
             assert_ne!(lab.coordinators(), ["-".to_owned()].into(), "nobody can stand: {case}");
